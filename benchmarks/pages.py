@@ -126,6 +126,32 @@ def gpu_table(records: Mapping[str, Record]) -> tuple[list[str], Rows]:
     return header, rows
 
 
+PRECISIONS = (
+    Row("cpu-precisions", "precisions", "dcgan", "step", "DCGAN, batch 32", "bfloat16"),
+    Row("cpu-precisions", "precisions", "stylegan2", "step", "StyleGAN2, batch 8", "bfloat16"),
+    Row("cpu-precisions-r3gan", "precisions", "r3gan", "step", "R3GAN, batch 8", "bfloat16"),
+)
+
+
+def precision_part(records: Mapping[str, Record]) -> list[str]:
+    """Return the gains of steps in bfloat16 on a CPU that has AMX."""
+    rows = []
+    for row in PRECISIONS:
+        block, cells = find(records, row)
+        gained = times(gain(block, cells, "bfloat16, ms", "float32, ms"))
+        place = block.columns.index("bfloat16, ms")
+        rows.append([row.label, cells[place], gained])
+    cpu = records[PRECISIONS[0].record].environment
+    return [
+        "### In bfloat16 on AMX",
+        "",
+        f"{cpu['machine']}, with AMX; {cpu['threads']} thread; torch {cpu['torch']}; 64×64;",
+        "steps without lazy regularisers, against the same steps in float32.",
+        "",
+        *markdown(["step", "bfloat16, ms", "float32"], rows),
+    ]
+
+
 def times(gain: float | None) -> str:
     return "–" if gain is None else f"{gain:.2f}×"
 
@@ -180,6 +206,8 @@ def short_page(records: Mapping[str, Record]) -> str:
         f"{cpu['machine']}; {cpu['threads']} threads; torch {cpu['torch']}; float32; medians.",
         "",
         *markdown(*cpu_table(records)),
+        "",
+        *precision_part(records),
         "",
         *gpu_part(records),
         "",
