@@ -220,7 +220,7 @@ def _blocks(channels: int, taps: int) -> tuple[int, int]:
 
 
 def _gain(gain: Tensor | None) -> tuple[Tensor | None, int, int]:
-    return (None, 0, 0) if gain is None else (gain, *gain.stride())
+    return (None, 0, 0) if gain is None else (gain, gain.stride(0), gain.stride(1))
 
 
 def _given(t: Tensor) -> Tensor | None:
