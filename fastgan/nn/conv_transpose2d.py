@@ -20,5 +20,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         if not plain or x.ndim != 4:
             return super().forward(x, output_size)
         stride, padding = self.stride, self.padding
+        # Torch allows names of paddings for other layers alone.
+        assert not isinstance(padding, str)
         y = ops.conv_transpose2d(x, self.weight, stride=stride, padding=padding, groups=self.groups)
         return y if self.bias is None else ops.bias_act(y, self.bias)
