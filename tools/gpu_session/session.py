@@ -253,6 +253,10 @@ def command_of(results: SessionResults, out: Path) -> Command:
     return command
 
 
+def _show(line: str) -> None:
+    print(line, flush=True)
+
+
 def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
     parser = argparse.ArgumentParser(
@@ -276,19 +280,19 @@ def main(arguments: list[str] | None = None) -> int:
     def stop(*_: object) -> None:
         raise Stopped
 
-    signal.signal(signal.SIGTERM, stop)
-    with tempfile.TemporaryDirectory() as packages:
-        unpack(given.wheels, Path(packages))
-        os.environ[PACKAGES] = packages
-        stages = [stage for stage in STAGES if stage.name in given.stage]
-        Session(
-            results,
-            out,
-            stages,
-            command_of(results, out),
-            lambda line: print(line, flush=True),
-            began,
-        ).run()
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with tempfile.TemporaryDirectory() as packages:
+            unpack(given.wheels, Path(packages))
+            os.environ[PACKAGES] = packages
+            stages = [stage for stage in STAGES if stage.name in given.stage]
+            command = command_of(results, out)
+            Session(results, out, stages, command, _show, began).run()
+    except Stopped:
+        print("the machine asked for the end", flush=True)
+    finally:
+        os.environ.pop(PACKAGES, None)
+        signal.signal(signal.SIGTERM, before)
     return 0 if all(stage.status == "done" for stage in results.stages) else 1
 
 
