@@ -133,7 +133,7 @@ EXPERIMENTS = (
         0.5,
         shared=TINY,
     ),
-    by_distance("stylegan3-t", ALIAS_FREE, 240, 0.75),
+    by_distance("stylegan3-t", ALIAS_FREE, 260, 0.8),
     by_distance("stylegan3-r", f"{ALIAS_FREE} --blur-sigma 2 --blur-fade-kimg 0.8", 260, 0.8),
     by_distance(
         "r3gan",
