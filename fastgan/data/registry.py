@@ -40,8 +40,8 @@ def open_dataset(
             ``FolderDataset``). A name takes precedence over a folder of the same name; write
             ``./digits`` for the folder.
         resolution: height and width in pixels, 4 to 4096. None means 32 for digits and shapes, 64
-            for faces, landscapes and photos. For a folder it means the shorter side of the first image, or the longer one
-            with padding.
+            for faces, landscapes and photos. For a folder it means the shorter side of the first
+            image, or the longer one with padding.
         channels: 1 or 3; for a folder also 2 or 4, which keep alpha. None means 1 for the digits,
             3 for other embedded sets. For a folder it means 1 if every image is grey, else 3.
             The points of ``"ring"`` ignore it and ``resolution``.

@@ -33,9 +33,10 @@ def test_held_out_patches_are_of_other_photographs() -> None:
         assert [photo.shape for photo in patches._photos] == [photos[name].shape for name in names]
 
 
-def test_a_patch_is_cut_where_the_draw_says() -> None:
+def test_a_patch_is_cut_where_the_draw_says(monkeypatch: pytest.MonkeyPatch) -> None:
     data = PhotosDataset(resolution=32)
-    data._draws = lambda wanted, count, **_: torch.tensor([[0.0, 0.0, 0.5, 0.5]]).double()  # type: ignore[method-assign]
+    drawn = torch.tensor([[0.0, 0.0, 0.5, 0.5]], dtype=torch.float64)
+    monkeypatch.setattr(data, "_draws", lambda wanted, count: drawn)
     photo = data._photos[0]
     left, top = int(0.5 * (photo.shape[2] - 31)), int(0.5 * (photo.shape[1] - 31))
     assert torch.equal(data.image(0), photo[:, top : top + 32, left : left + 32])
