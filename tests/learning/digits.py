@@ -134,7 +134,7 @@ EXPERIMENTS = (
         shared=TINY,
     ),
     by_distance("stylegan3-t", ALIAS_FREE, 260, 0.8),
-    by_distance("stylegan3-r", f"{ALIAS_FREE} --blur-sigma 2 --blur-fade-kimg 0.8", 260, 0.8),
+    by_distance("stylegan3-r", f"{ALIAS_FREE} --blur-sigma 2 --blur-fade-kimg 0.8", 280, 0.85),
     by_distance(
         "r3gan",
         "--images 2400 --channel-base 128 --channel-max 32 --z-dim 32 --batch 16 --lr 2e-3 "
