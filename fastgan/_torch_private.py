@@ -31,8 +31,11 @@ TRANSPOSED_CONVOLUTIONS: tuple[type[Any], ...] = (_ConvTransposeNd,)
 
 
 def has_amx() -> bool:
-    """Return True if the CPU has AMX, on which oneDNN multiplies bfloat16 matrices."""
-    return bool(torch.cpu._is_amx_tile_supported())
+    """Return True if the CPU has AMX, on which oneDNN multiplies bfloat16 matrices.
+
+    A system may have it and refuse its registers to a process, as some containers do.
+    """
+    return bool(torch.cpu._is_amx_tile_supported() and torch.cpu._init_amx())
 
 
 # -------------------------------------------------------------------------------- tracing

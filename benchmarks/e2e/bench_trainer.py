@@ -116,7 +116,7 @@ def test_dcgan_step(benchmark: Any, run: Run, tmp_path: Path) -> None:
     if run.dtype != torch.float32:
         pytest.skip("the step is timed in float32")
     steps = WARM_UP + (2 if run.budget < 1 else STEPS)
-    recipe = DCGAN(batch=BATCH)
+    recipe = DCGAN(batch=BATCH, precision="fp32")
     shapes = open_dataset("shapes", resolution=RESOLUTION)
     # Rendering these in the run would cost a fortieth of the step.
     images, labels = shapes.batch(torch.arange(steps * BATCH))

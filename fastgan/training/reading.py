@@ -14,7 +14,7 @@ class Reading:
     def __init__(self, numbers: Tensor) -> None:
         on_gpu = numbers.device.type == "cuda"
         self._here = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=on_gpu)
-        self._here.copy_(numbers, non_blocking=True)
+        self._here.copy_(numbers, non_blocking=on_gpu)
         self._event = torch.cuda.Event() if on_gpu else None
         if self._event is not None:
             self._event.record()

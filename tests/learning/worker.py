@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 import fastgan.ops  # noqa: F401 -- loads the native library
+from fastgan._torch_private import has_amx
 from tests.learning import precision
 from tests.learning.catalogue import EXPERIMENTS
 
@@ -60,7 +61,7 @@ def machine() -> dict[str, str]:
 
 def check_level(level: str) -> None:
     """End the process unless this CPU runs the code of a level, or bfloat16 on AMX."""
-    if level == "bf16" and not torch.cpu._is_amx_tile_supported():
+    if level == "bf16" and not has_amx():
         raise SystemExit("this CPU has no AMX")
     if level in precision.PRECISIONS:
         return
