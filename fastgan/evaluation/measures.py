@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from fastgan.data import ImageDataset, to_float, to_uint8
-from fastgan.data.ring import ring_modes
 from fastgan.evaluation.of_generator import EPSILON, equivariance_of, path_lengths
 from fastgan.evaluation.plan import (
     OF_THE_DATA,
@@ -47,6 +46,7 @@ from fastgan.metrics.figures import (
 )
 from fastgan.metrics.frechet import FeatureStatistics
 from fastgan.metrics.kernel import SUBSET_SIZE, SUBSETS
+from fastgan.metrics.modes import SURE, ClassReading
 from fastgan.metrics.perceptual import SHA256 as PERCEPTUAL_SHA256
 from fastgan.metrics.prdc import DENSITY_NEIGHBOUR, PRECISION_NEIGHBOUR
 from fastgan.metrics.real import MAX_REAL, RealFeatures, spread
@@ -118,7 +118,7 @@ def evaluate(
         networks: networks that draw the samples (`TrainState.sampler`).
         metrics: names in `fastgan.metrics.figures.Metric`. Those of targets are for a `paired`
             recipe, and measure its `baseline` too.
-        features: "mobilenet", "digits" or "inception"; None as in `make_plan`.
+        features: "mobilenet", "digits", "faces" or "inception"; None as in `make_plan`.
         weights: file of Inception's weights; None takes the one that torch-fidelity downloads.
         samples: at least 10; None as in `make_plan`.
         seed: seed of the samples.
@@ -217,7 +217,7 @@ def _take(
     classify = (
         mode_classifier(dataset.class_names, dataset.channels) if "modes" in plan.metrics else None
     )
-    labels: list[Tensor] = []
+    readings: list[ClassReading] = []
     features: list[Tensor] = []
     of_targets = of_targets_in(plan.metrics)
     distances = TargetDistances(of_targets, _device_of(networks)) if of_targets else None
@@ -234,7 +234,7 @@ def _take(
                 if bad:
                     continue
                 if classify is not None:
-                    labels.append(classify(images))
+                    readings.append(classify(images))
                 if network is not None:
                     features.append(network.features(images).cpu())
                 if distances is not None and rows is not None:
@@ -242,14 +242,7 @@ def _take(
         if bad:
             raise not_finite(" and ".join(plan.metrics), "samples", bad, plan.samples)
         if classify is not None:
-            coverage = mode_coverage(torch.cat(labels), dataset.num_classes)
-            found |= {
-                "classes_hit": coverage.classes_hit,
-                "num_classes": coverage.num_classes,
-                "kl_to_uniform": round(coverage.kl_to_uniform, 4),
-            }
-            if classify is ring_modes:
-                found["near_modes"] = coverage.near
+            found |= _of_classes(readings, dataset.num_classes)
         if network is not None:
             real = real_features(dataset, network, most=most)
             found |= _of_features(plan.metrics, network, torch.cat(features), real)
@@ -266,6 +259,20 @@ def _take(
             f"{wrong[0]} can't be measured: it must be finite, got {found[wrong[0]]}."
         )
     return found
+
+
+def _of_classes(readings: list[ClassReading], num_classes: int) -> Measures:
+    coverage = mode_coverage(torch.cat([reading.classes for reading in readings]), num_classes)
+    found: Measures = {
+        "classes_hit": coverage.classes_hit,
+        "num_classes": coverage.num_classes,
+        "kl_to_uniform": round(coverage.kl_to_uniform, 4),
+    }
+    confidence = [r.confidence for r in readings if r.confidence is not None]
+    if not confidence:
+        return found | {"near_modes": coverage.near}
+    sure = (torch.cat(confidence) > SURE).double().mean().item()
+    return found | {"largest_class": round(coverage.largest, 4), "sure": round(sure, 4)}
 
 
 def _of_features(

@@ -130,8 +130,8 @@ def make_plan(
     taken = tuple(dict.fromkeys(OF_INCEPTION.get(name, name) for name in metrics))
     if "modes" in taken and not data_metrics(dataset):
         raise MetricError(
-            f"The modes of {dataset.name} can't be counted, since only digits, stacked-mnist "
-            f"and ring have a classifier: leave modes out."
+            f"The modes of {dataset.name} can't be counted, since only digits, stacked-mnist, "
+            f"faces and ring have a classifier: leave modes out."
         )
     if dataset.resolution == 1 and (pictures := [name for name in taken if name != "modes"]):
         raise MetricError(

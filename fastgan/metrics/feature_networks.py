@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fastgan.metrics.errors import MetricError
 
-FeaturesName = Literal["mobilenet", "digits", "inception"]
+FeaturesName = Literal["mobilenet", "digits", "faces", "inception"]
 
 
 class FeatureNetwork(Protocol):
@@ -49,6 +49,7 @@ def open_features(
 
             - ``"mobilenet"``: MobileNetV2, trained on ImageNet.
             - ``"digits"``: the embedded classifier of digits.
+            - ``"faces"``: the embedded reader of drawn faces.
             - ``"inception"``: Inception v3 as for FID.
         weights: file of Inception's weights; None means the file that torch-fidelity downloads.
         device: device of the network.
@@ -70,6 +71,10 @@ def open_features(
         from fastgan.metrics.digits import load_digit_classifier
 
         return load_digit_classifier().to(device)
+    if name == "faces":
+        from fastgan.metrics.faces import load_face_reader
+
+        return load_face_reader().to(device)
     if name == "inception":
         from fastgan.metrics.inception import inception
 

@@ -50,7 +50,12 @@ OF_INCEPTION = {"fid": "fd", "kid": "kd", "is": "score"}
 CLASSES = "classes that appear"
 """Label of the number of classes among samples."""
 
-_FEATURES = {"mobilenet_v2": "MobileNetV2", "digits": "digits", "inception": "Inception"}
+_FEATURES = {
+    "mobilenet_v2": "MobileNetV2",
+    "digits": "digits",
+    "faces": "faces",
+    "inception": "Inception",
+}
 _PLAIN = {
     "fid": ("FID", "lower"),
     "kid": ("KID", "lower"),
@@ -61,6 +66,8 @@ _PLAIN = {
     "eqt_frac": ("EQ-T of fractions of pixels, dB", "higher"),
     "eqr": ("EQ-R, dB", "higher"),
     "kl_to_uniform": ("KL to uniform", "lower"),
+    "largest_class": ("share of the largest class", "lower"),
+    "sure": ("share that the classifier is over 0.9 sure of", "higher"),
     "near_modes": ("share of samples near a mode", "higher"),
     "l1": ("L1", "lower"),
     "psnr": ("PSNR, dB", "higher"),

@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from fastgan.data.digits import DIGIT_NAMES
+from fastgan.data.faces import TRAITS
 from fastgan.data.ring import RING_NAMES, ring_modes
 from fastgan.data.stacked_mnist import MODE_NAMES
-from fastgan.metrics.digits import load_digit_classifier
+from fastgan.metrics.digits import DigitClassifier, load_digit_classifier
+from fastgan.metrics.faces import load_face_reader
+
+SURE = 0.9
+"""Probability above which a classifier counts as sure."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class ModeCoverage:
         kl_to_uniform: ``KL(histogram || uniform)`` in nats. It is 0 for equally frequent classes,
             ``log(num_classes)`` for samples of one class or of none.
         near: share of the samples that are of any class.
+        largest: share of the largest class; 0 for samples of no class.
     """
 
     counts: tuple[int, ...]
@@ -33,6 +40,10 @@ class ModeCoverage:
     num_classes: int
     kl_to_uniform: float
     near: float = 1.0
+
+    @property
+    def largest(self) -> float:
+        return max(self.counts) / max(1, sum(self.counts))
 
 
 def mode_coverage(labels: Tensor, num_classes: int) -> ModeCoverage:
@@ -79,34 +90,60 @@ def mode_coverage(labels: Tensor, num_classes: int) -> ModeCoverage:
     )
 
 
+class ClassReading(NamedTuple):
+    """Classes that a classifier reads in N images.
+
+    Attributes:
+        classes: int64 ``[N]``, -1 for points that are near no mode.
+        confidence: probability of each reading, float32 ``[N, readings]``; None for points. A digit
+            has one reading, a stacked digit three, a face one for each trait.
+    """
+
+    classes: Tensor
+    confidence: Tensor | None
+
+
 def mode_classifier(
     class_names: tuple[str, ...], channels: int
-) -> Callable[[Tensor], Tensor] | None:
+) -> Callable[[Tensor], ClassReading] | None:
     """Return the embedded classifier for data of these classes, None if there is none.
 
-    There is one for the digits 0 to 9. For Stacked MNIST it classifies each channel. Points of the
-    ring are of the mode within three standard deviations.
+    There is one for the digits 0 to 9. For Stacked MNIST it classifies each channel. Another one
+    reads the traits of faces, whose class is the hair style. Points of the ring are of the mode
+    within three standard deviations.
 
     Args:
         class_names: names of the data's classes.
         channels: channels of the images.
 
     Returns:
-        A function from images ``[N, channels, H, W]`` in [-1, 1] to classes, int64 ``[N]``, with
-        -1 for points that are near no mode.
+        A function of images ``[N, channels, H, W]`` in [-1, 1].
     """
     if class_names == RING_NAMES:
-        return ring_modes
+        return lambda points: ClassReading(ring_modes(points), None)
     if class_names == DIGIT_NAMES:
         classifier = load_digit_classifier()
-        return lambda images: classifier.logits(images.cpu()).argmax(1)
+        return lambda images: ClassReading(*_digits(classifier, images))
     if class_names == MODE_NAMES and channels == 3:
         classifier = load_digit_classifier()
 
-        def stacked(images: Tensor) -> Tensor:
-            single = images.cpu().flatten(0, 1).unsqueeze(1)
-            digits = classifier.logits(single).argmax(1).view(-1, 3)
-            return digits @ torch.tensor([100, 10, 1])
+        def stacked(images: Tensor) -> ClassReading:
+            digits, confidence = _digits(classifier, images.flatten(0, 1).unsqueeze(1))
+            places = digits.view(-1, 3) @ torch.tensor([100, 10, 1])
+            return ClassReading(places, confidence.view(-1, 3))
 
         return stacked
+    if class_names == TRAITS["hair style"]:
+        reader = load_face_reader()
+
+        def faces(images: Tensor) -> ClassReading:
+            traits, confidence = reader.read(images.cpu())
+            return ClassReading(traits["hair style"], torch.stack([*confidence.values()], dim=1))
+
+        return faces
     return None
+
+
+def _digits(classifier: DigitClassifier, images: Tensor) -> tuple[Tensor, Tensor]:
+    best = classifier.logits(images.cpu()).softmax(dim=1).max(dim=1)
+    return best.indices, best.values[:, None]

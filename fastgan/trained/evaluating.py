@@ -44,8 +44,8 @@ class Evaluating(Core):
                 Stacked MNIST.
             seed: seed of the samples.
             real: limit of real images, evenly spread over a larger set; None takes all.
-            features: "mobilenet", "digits" or "inception"; None takes "mobilenet", or "inception"
-                for fid, kid and is.
+            features: "mobilenet", "digits", "faces" or "inception"; None takes "mobilenet", or
+                "inception" for fid, kid and is.
             weights: file of Inception's weights.
 
         Returns:

@@ -49,6 +49,8 @@ def nearest(queries, references):
 IMAGES = {
     "digits": lambda x: metrics.load_digit_classifier().features(x),
     "digit logits": lambda x: metrics.load_digit_classifier().logits(x),
+    "faces": lambda x: metrics.load_face_reader().features(x),
+    "traits": lambda x: metrics.load_face_reader().read(x),
     "modes": lambda x: metrics.mode_classifier(DIGIT_NAMES, 1)(x[:, -1:]),
     "l1": lambda x: metrics.l1(x, drawn(*x.shape)),
     "l1 target": lambda x: metrics.l1(drawn(*x.shape), x),

@@ -65,6 +65,8 @@ def test_a_run_that_asks_for_fd_has_it_beside_the_measures_of_its_data(run, tiny
         "classes_hit",
         "num_classes",
         "kl_to_uniform",
+        "largest_class",
+        "sure",
         "fd_mobilenet_v2",
     }
     assert main_measure(results) == "fd_mobilenet_v2"
@@ -221,6 +223,7 @@ def test_stacked_digits_are_counted_by_channel(untrained):
     labels = dataset.batch(torch.arange(600))[1]
     assert results["num_classes"] == 1000
     assert abs(results["classes_hit"] - len(labels.unique())) < 15
+    assert results["sure"] > 0.9 and 1 / 600 <= results["largest_class"] < 0.02
     collapsed = measure(recipe, networks, dataset, samples=200)
     assert collapsed["classes_hit"] < 50 and collapsed["kl_to_uniform"] > 3
     assert not has_measures(StackedMnist(resolution=16, channels=1))
@@ -264,7 +267,7 @@ def test_fd_is_refused_before_training_where_the_weights_are_missing(
     [
         (
             {"measure": ("modes",)},
-            "modes of noise can't be counted, since only digits, stacked-mnist and ring",
+            "modes of noise can't be counted, since only digits, stacked-mnist, faces and ring",
         ),
         (
             {"measure": ("fid",), "measure_features": "digits"},

@@ -135,8 +135,8 @@ def _add_face(
     slope = -n * g["shade"].sign() - 0.04 - 0.3 * (v + 0.02)
     add(cover(torch.maximum(bridge, slope)).mul_(0.45), "shaded skin", "skin")
     # Age: lines on the forehead and beside the mouth.
-    forehead = torch.maximum(((v + 0.42).abs_().sub_(0.055)).abs_().sub_(0.017), centre - 0.36)
-    folds = (centre - 0.2 - 0.28 * v).abs_().sub_(0.02)
+    forehead = torch.maximum(((v + 0.42).abs_().sub_(0.06)).abs_().sub_(0.025), centre - 0.36)
+    folds = (centre - 0.22 - 0.28 * v).abs_().sub_(0.028)
     folds = torch.maximum(folds, (v - 0.34).abs_().sub_(0.17))
     add(cover(torch.minimum(forehead, folds)).mul_(0.75 * g["old"]), "line", "skin")
     cheeks = _radius(e, v - 0.3)
@@ -149,7 +149,7 @@ def _add_mouth(paint: Layers, g: dict[str, Tensor], u: Tensor, v: Tensor, face: 
     m = u / g["mouth width"]
     m2 = m * m
     arch = 1 - m2
-    y = v - 0.55 - g["smile"] * 0.12 * (0.45 - m2)
+    y = v - 0.55 - g["smile"] * 0.2 * (0.45 - m2)
     gap = arch * g["open"]
     teeth = torch.maximum((y - 0.2 * gap).abs_() - 0.7 * gap, -gap)
     within = (y - 0.5 * gap).abs_()

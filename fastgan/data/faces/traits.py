@@ -151,7 +151,7 @@ def faces_of(draws: Tensor, values: Mapping[str, Sequence[str]] = MappingProxyTy
         "mouth width": between(0.24, 0.32),
         "lips": between(0.035, 0.06) * (1 - 0.25 * old),
         "smile": between(0.75, 1.1) * (traits["mouth"] - 1) + between(-0.1, 0.1),
-        "shade": between(0.3, 0.6) * (2 * traits["light"] - 1),
+        "shade": between(0.6, 1.0) * (2 * traits["light"] - 1),
     }
     grins = (traits["mouth"] == 2) & (next(columns) < 0.6)
     numbers["open"] = between(0.06, 0.1) * grins
