@@ -61,16 +61,18 @@ class DrawnDataset(ImageDataset):
         self._length = length
         self._seed = seed
         self._first = first
-        identity = (
-            f"{self.name} v{self.version} {task} {resolution} {channels} {length} {seed} {first}"
-        )
-        self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
+        self.fingerprint = hashlib.sha256(self._identity().encode()).hexdigest()
 
     def __len__(self) -> int:
         return self._length
 
     def image(self, i: int) -> Tensor:
         return self.batch(torch.tensor([i]))[0][0]
+
+    def _identity(self) -> str:
+        """Return what the images depend on, for the fingerprint."""
+        numbers = f"{self.resolution} {self.channels} {len(self)} {self._seed} {self._first}"
+        return f"{self.name} v{self.version} {self.task} {numbers}"
 
     def _held_out_options(self) -> dict[str, Any]:
         return {

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from fastgan.data.dataset import DataError, ImageDataset, check_channels, check_resolution
+from fastgan.data.drawn import DrawnDataset
 from fastgan.data.images import with_channels
 
-# Part of the fingerprint: raise it whenever the same index would render differently.
-_VERSION = 1
 _SUBPIXELS = 4
 # Bounds the memory of one pass: 2**22 sample points are 16 MiB per float32 temporary.
 _MAX_POINTS = 1 << 22
-_HELD_OUT = 1000
 STRIPES = 8
 """Number of stripes over the height of the image, each followed by a gap of the same height."""
 
@@ -134,7 +129,7 @@ _SHAPE_NAMES = tuple(SHAPES)
 _COLOUR_NAMES = tuple(COLOURS)
 
 
-class ShapesDataset(ImageDataset):
+class ShapesDataset(DrawnDataset):
     """One shape per image: 8 classes, 8 colours; random position, size, angle and background.
 
     Image ``i`` depends on ``(seed, i)``, the resolution and the channels alone. So the set needs no
@@ -152,6 +147,13 @@ class ShapesDataset(ImageDataset):
         DataError: an argument is out of range.
     """
 
+    name = "shapes"
+    # Raise it whenever the same index would render differently.
+    version = 1
+    min_resolution = 4
+    class_names = _SHAPE_NAMES
+    num_classes = len(_SHAPE_NAMES)
+
     def __init__(
         self,
         *,
@@ -161,25 +163,9 @@ class ShapesDataset(ImageDataset):
         seed: int = 0,
         first: int = 0,
     ) -> None:
-        if length < 1:
-            raise DataError(f"length must be at least 1, got {length}.")
-        if not 0 <= seed < 2**64:
-            raise DataError(f"seed must be from 0 to 2**64 - 1, got {seed}.")
-        self.name = "shapes"
-        self.resolution = check_resolution(resolution)
-        self.channels = check_channels(channels)
-        self.class_names = _SHAPE_NAMES
-        self.num_classes = len(_SHAPE_NAMES)
-        self._length = length
-        self._seed = seed
-        self._first = first
-        identity = f"shapes v{_VERSION} {resolution} {channels} {length} {seed}" + (
-            f" {first}" if first else ""
+        super().__init__(
+            resolution=resolution, channels=channels, length=length, seed=seed, first=first
         )
-        self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
-
-    def __len__(self) -> int:
-        return self._length
 
     def attributes(self, i: int) -> Scene:
         """Return the description of image ``i``.
@@ -195,15 +181,11 @@ class ShapesDataset(ImageDataset):
 
     def _draw(self, i: int, count: int, *, stream: int = 0) -> list[float]:
         """Draw ``count`` numbers in [0, 1) for image ``i``; streams are independent."""
-        # Philox's raw words are fixed by its definition; numpy's distributions may change.
-        philox = np.random.Philox(key=self._seed, counter=[0, 0, stream, self._first + i])
-        return [(word >> 11) * 2.0**-53 for word in philox.random_raw(count).tolist()]
+        draw: list[float] = self._draws([i], count, stream=stream)[0].tolist()
+        return draw
 
     def label(self, i: int) -> int:
         return self.attributes(i).label
-
-    def image(self, i: int) -> Tensor:
-        return self.batch(torch.tensor([i]))[0][0]
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         scenes = [self.attributes(i) for i in self._checked(indices)]
@@ -233,14 +215,9 @@ class ShapesDataset(ImageDataset):
         """Return the 1,000 scenes after the set's last."""
         return ShapesDataset(**self._held_out_options())
 
-    def _held_out_options(self) -> dict[str, int]:
-        return {
-            "resolution": self.resolution,
-            "channels": self.channels,
-            "length": _HELD_OUT,
-            "seed": self._seed,
-            "first": self._first + len(self),
-        }
+    def _identity(self) -> str:
+        numbers = f"{self.resolution} {self.channels} {len(self)} {self._seed}"
+        return f"shapes v{self.version} {numbers}" + (f" {self._first}" if self._first else "")
 
     def _painted(self, scenes: list[Scene]) -> Tensor:
         images = torch.empty(len(scenes), 3, self.resolution, self.resolution, dtype=torch.uint8)

@@ -57,6 +57,8 @@ class ShapesForTask(ShapesDataset):
         DataError: an argument is out of range.
     """
 
+    task: Task
+
     def __init__(
         self,
         task: Task,

@@ -155,7 +155,7 @@ def test_stripes_need_pixels(task: Task) -> None:
 
 
 def test_a_set_without_inputs_for_a_task() -> None:
-    with pytest.raises(DataError, match=r"'digits' has no pairs: choose shapes, or a folder"):
+    with pytest.raises(DataError, match=r"'digits' has no pairs: choose shapes, faces, or "):
         open_dataset("digits", task="pairs")
     with pytest.raises(DataError, match=r"^task must be one of pairs, domains, .*, got 'words'"):
         open_dataset("shapes", task="words")  # type: ignore[arg-type]
