@@ -171,7 +171,7 @@ def test_only_styles_are_walked_through(run_of):
     gan = fastgan.load(run_of("gan"))
     for use in (gan.drawing, lambda: gan.project(torch.zeros(1, 1, 8, 8))):
         with pytest.raises(
-            FastganError, match=r"Only a StyleGAN2? has styles to .* but this is gan"
+            FastganError, match=r"Only a StyleGAN(2 or 3)? has styles to .* but this is gan"
         ):
             use()
 
