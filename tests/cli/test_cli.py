@@ -94,7 +94,7 @@ def test_python_dash_m():
         ("convert a --out b", "The command needs OUT."),
         (
             "evaluate x --features foo",
-            "--features must be one of digits, inception, mobilenet, got",
+            "--features must be one of digits, faces, inception, mobilenet, got",
         ),
         ("train dcgan --batch", "--batch must be a number, got none."),
         ("train dcgan --betas 0.5", "--betas must be 2 numbers, separated by a space, got fewer."),

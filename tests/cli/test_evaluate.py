@@ -148,7 +148,7 @@ def test_changed_data_are_told(fastgan, trained, monkeypatch):
         ),
         (
             "--metrics modes --data shapes",
-            "The modes of shapes can't be counted, since only digits, stacked-mnist and ring",
+            "The modes of shapes can't be counted, since only digits, stacked-mnist, faces",
         ),
     ],
 )  # fmt: skip
