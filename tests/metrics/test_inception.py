@@ -115,7 +115,7 @@ def test_other_weights_are_refused(
         MetricError, match=r"^weights must be None for the features 'digits', got '.*weights\.pth'"
     ):
         open_features("digits", weights=fidelity)
-    with pytest.raises(MetricError, match="must be one of mobilenet, digits, inception, got 'vgg'"):
+    with pytest.raises(MetricError, match="of mobilenet, digits, faces, inception, got 'vgg'"):
         open_features("vgg")  # type: ignore[arg-type]
 
 
