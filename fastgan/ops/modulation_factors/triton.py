@@ -200,7 +200,9 @@ def styles_backward_kernel(
 
 # ---------------------------------------------------------------------------------- launches
 
-TILE = 2048  # elements of a program's tile: 16 for each thread of 4 warps
+# Elements of a program's tile: 16 for each thread of 4 warps. The gradient of weights holds more
+# tiles at once and takes 8 warps.
+TILE = 2048
 
 
 def _check(weight: Tensor, styles: Tensor) -> None:
@@ -295,7 +297,7 @@ def modulation_factors_backward(
             weights_backward_kernel[(o * tiles,)](
                 dweight, dscale, weight, styles, _given(norm), _given(largest), _given(root), dw,
                 n, o, c, taps, *((1, c) if last else (taps, 1)), tiles, FLIP=flip, ACC=acc,
-                BLOCK_C=block_c, BLOCK_T=block_t,
+                BLOCK_C=block_c, BLOCK_T=block_t, num_warps=8,
             )  # fmt: skip
         if ds.numel() or dgain.numel():
             block_c = min(power_of_two(c), 64)
