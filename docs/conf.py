@@ -45,6 +45,7 @@ LONGEST_SIGNATURE = 14
 MOVED = [
     (re.compile(r"\]\((?:\.\./)+(?:fastgan/ops/)?(\w+)/README\.md"), r"](/maths/\1.md"),
     (re.compile(r"\]\((?:\.\./)+tests/learning/TABLE\.md"), r"](/internals/learning.md"),
+    (re.compile(r"\]\((?:\.\./)+tests/learning/PRECISION\.md"), r"](/internals/precision.md"),
     (re.compile(r"\]\((?:\.\./)+CONTRIBUTING\.md"), r"](/contributing.md"),
 ]
 

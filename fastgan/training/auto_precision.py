@@ -11,7 +11,7 @@ from fastgan._torch_private import has_amx
 from fastgan.recipes import Recipe
 from fastgan.recipes.base import Precision
 
-LEARN_IN_BF16 = frozenset({"cgan", "dcgan", "lsgan", "r3gan", "stylegan2", "stylegan2-ada"})
+LEARN_IN_BF16 = frozenset({"cgan", "dcgan", "lsgan", "r3gan", "stylegan2"})
 """Recipes that learn as well in bfloat16, over five seeds: `tests/learning/PRECISION.md`."""
 
 LEAST_CAPABILITY: dict[str, tuple[int, int]] = {"fp16": (7, 0), "bf16": (8, 0), "tf32": (8, 0)}

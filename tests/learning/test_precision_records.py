@@ -29,7 +29,9 @@ def recorded(half, full=FULL):
     [
         (FULL, True),
         # The spread of the seeds is 3.2.
-        ([(fd + 3, share) for fd, share in FULL], True),
+        ([(fd + 3.5, share) for fd, share in FULL[:4]] + [(107, 0.8)], True),
+        # Every seed is worse.
+        ([(fd + 3, share) for fd, share in FULL], False),
         ([(fd + 4, share) for fd, share in FULL], False),
         ([(fd - 40, share) for fd, share in FULL], True),
         ([(fd, share - 0.1) for fd, share in FULL], False),
