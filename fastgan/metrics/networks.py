@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar, cast
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from fastgan.data.images import over_mid_grey
 from fastgan.errors import FastganError
 from fastgan.metrics.checks import require_finite, warn_of_range
 
@@ -42,6 +46,105 @@ def check_images(
         raise ValueError(f"{name} must be {expected}, got {list(images.shape)}")
     require_finite(measure, **{name: images})
     warn_of_range(images)
+
+
+class EmbeddedClassifier(nn.Module):
+    """Classifier of small images: convolutions, one hidden layer of features, one of logits.
+
+    A subclass makes ``body``, ``hidden``, ``head`` and ``dropout``.
+
+    ``forward`` takes images as the network sees them and is differentiable, for training.
+    ``logits`` and ``features`` take generated images of any size.
+
+    Attributes:
+        measure: what the classifier reads, for messages.
+        channels: 1 to average colours, 3 to give grey images three equal channels.
+        resolution: height and width of the network's input in pixels.
+        chunk: images at a time.
+    """
+
+    measure: ClassVar[str]
+    channels: ClassVar[int]
+    resolution: int
+    chunk: ClassVar[int]
+    body: nn.Module
+    hidden: nn.Linear
+    head: nn.Linear
+    dropout: nn.Module
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.head(self.dropout(self._penultimate(x))))
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return class scores before softmax.
+
+        Args:
+            images: ``[N, 1 to 4, H, W]`` in [-1, 1], of any float dtype and resolution. Alpha is
+                composited over mid grey.
+
+        Returns:
+            float32 ``[N, K]``.
+
+        Raises:
+            TypeError: ``images`` isn't floating-point.
+            ValueError: ``images`` has another shape.
+            NonFiniteError: a value is infinite or NaN.
+        """
+        return self._in_chunks(self.forward, images, self.head.out_features)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the hidden layer after its ReLU.
+
+        Args:
+            images: as for ``logits``.
+
+        Returns:
+            float32 ``[N, D]``.
+
+        Raises:
+            TypeError: ``images`` isn't floating-point.
+            ValueError: ``images`` has another shape.
+            NonFiniteError: a value is infinite or NaN.
+        """
+        return self._in_chunks(self._penultimate, images, self.hidden.out_features)
+
+    @torch.no_grad()
+    def classify(self, features: Tensor) -> Tensor:
+        """Return the logits ``[N, K]`` of features ``[N, D]``."""
+        return cast(Tensor, self.head(features.to(self.head.weight)))
+
+    def _penultimate(self, x: Tensor) -> Tensor:
+        return F.relu(self.hidden(self.body(x).flatten(1)))
+
+    def _in_chunks(self, network: Callable[[Tensor], Tensor], images: Tensor, width: int) -> Tensor:
+        check_images(images, measure=self.measure, alpha=True)
+        images = over_mid_grey(images)
+        if len(images) == 0:
+            return torch.empty(0, width, device=self.head.weight.device)
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                parts = images.split(self.chunk)
+                return torch.cat([network(self._prepare(part)) for part in parts])
+        finally:
+            self.train(was_training)
+
+    def _prepare(self, images: Tensor) -> Tensor:
+        x = images.to(self.head.weight)
+        x = x.mean(dim=1, keepdim=True) if self.channels == 1 else x.expand(-1, 3, -1, -1)
+        size = (self.resolution, self.resolution)
+        if x.shape[-2:] != size:
+            x = F.interpolate(x, size=size, mode="bilinear", antialias=True)
+        return x
+
+
+def convolution_block(
+    inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1
+) -> list[nn.Module]:
+    """Return a convolution with batch norm and ReLU."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
+    return [conv, nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
 def load_embedded(

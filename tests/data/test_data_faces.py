@@ -10,22 +10,12 @@ from fastgan.data import TASKS, DataError, Task, open_dataset
 from fastgan.data.faces import FACE_ATTRIBUTES, PARTS, TRAITS, FacesDataset
 from fastgan.data.faces.drawing import draw
 from fastgan.data.painting import Layers
+from tests.data.drawn_sets import check_task
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task(task: Task) -> None:
-    data = open_dataset("faces", resolution=19, channels=1, task=task)
-    ((name, spec),) = data.inputs.items()
-    rows = torch.arange(24)
-    images, labels, inputs = data.examples(rows)
-    assert images.shape == (24, 1, 19, 19) and list(inputs) == [name]
-    assert inputs[name].shape == (24, *spec.shape(19)) and inputs[name].dtype == spec.dtype
-    for order in (rows.flip(0), rows[5:6], rows[:0]):
-        again = data.examples(order)
-        assert torch.equal(again[0], images[order]) and torch.equal(again[1], labels[order])
-        assert torch.equal(again[2][name], inputs[name][order])
-    with pytest.raises(IndexError, match="outside"):
-        data.batch_inputs(torch.tensor([len(data)]))
+    check_task("faces", task)
 
 
 def test_fingerprints_and_held_out_faces() -> None:

@@ -8,21 +8,12 @@ from torch.nn import functional as F
 
 from fastgan.data import DataError, Task, open_dataset
 from fastgan.data.landscapes import _DRAWS, LAND_PARTS, LAND_TASKS, LandscapesDataset, draw
+from tests.data.drawn_sets import check_task
 
 
 @pytest.mark.parametrize("task", LAND_TASKS)
 def test_every_task(task: Task) -> None:
-    data = open_dataset("landscapes", resolution=19, channels=1, task=task)
-    ((name, spec),) = data.inputs.items()
-    rows = torch.arange(24)
-    images, labels, inputs = data.examples(rows)
-    assert inputs[name].shape == (24, *spec.shape(19)) and inputs[name].dtype == spec.dtype
-    for order in (rows.flip(0), rows[5:6], rows[:0]):
-        again = data.examples(order)
-        assert torch.equal(again[0], images[order]) and torch.equal(again[1], labels[order])
-        assert torch.equal(again[2][name], inputs[name][order])
-    with pytest.raises(IndexError, match="outside"):
-        data.batch_inputs(torch.tensor([len(data)]))
+    check_task("landscapes", task)
 
 
 def test_drawings_are_fixed_for_good() -> None:

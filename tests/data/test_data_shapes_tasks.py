@@ -6,22 +6,12 @@ import torch
 from fastgan.data import TASKS, DataError, Task, open_dataset
 from fastgan.data.shapes import COLOURS, ShapesDataset
 from fastgan.data.shapes_tasks import ATTRIBUTES, ShapesForTask
+from tests.data.drawn_sets import check_task
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_of_the_embedded_set(task: Task) -> None:
-    data = open_dataset("shapes", resolution=19, channels=1, task=task)
-    ((name, spec),) = data.inputs.items()
-    rows = torch.arange(40)
-    images, labels, inputs = data.examples(rows)
-    assert images.shape == (40, 1, 19, 19) and list(inputs) == [name]
-    assert inputs[name].shape == (40, *spec.shape(19)) and inputs[name].dtype == spec.dtype
-    for order in (rows.flip(0), rows[5:6], rows[:0]):
-        again = data.examples(order)
-        assert torch.equal(again[0], images[order]) and torch.equal(again[1], labels[order])
-        assert torch.equal(again[2][name], inputs[name][order])
-    with pytest.raises(IndexError, match="outside"):
-        data.batch_inputs(torch.tensor([len(data)]))
+    check_task("shapes", task)
 
 
 @pytest.mark.parametrize("task", [task for task in TASKS if task != "attributes"])
