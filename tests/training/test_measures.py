@@ -137,7 +137,7 @@ def test_figures_do_not_depend_on_the_batches(untrained, ten, monkeypatch):
     monkeypatch.setattr(
         room, "sample_batches", lambda *args, **more: sample_batches(*args, **more, chunk=7)
     )
-    monkeypatch.setattr("fastgan.metrics.digits._CHUNK", 4)
+    monkeypatch.setattr("fastgan.metrics.digits.DigitClassifier.chunk", 4)
     monkeypatch.setattr("fastgan.latent.path_length._CHUNK", 9)
     assert taken() == pytest.approx(first, rel=1e-3, abs=1e-6)
     assert first["ppl_z"] > 0 and "ppl_w" not in first
