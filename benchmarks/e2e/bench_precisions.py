@@ -12,7 +12,7 @@ from benchmarks.harness import Run, WrongResult, extra_info, repeat_in, shortene
 from benchmarks.measures import Results
 from benchmarks.results import Comparison
 from benchmarks.timing import Interleaved, rounds_for
-from fastgan.ops.conv2d.choice import has_amx
+from fastgan.ops.conv2d.choice import has_amx_kernels
 from fastgan.recipes import DCGAN, R3GAN, Batch, ImageSpec, Recipe, StyleGAN2
 from fastgan.training.state import TrainState
 from fastgan.training.step import TrainStep
@@ -62,7 +62,7 @@ class Steps:
 def test_precisions(benchmark: Any, run: Run, name: str) -> None:
     if run.device.type != "cpu" or run.dtype != torch.float32:
         pytest.skip("the steps are timed on a CPU, by one run of both precisions")
-    if not has_amx():
+    if not has_amx_kernels():
         pytest.skip("bfloat16 is slow on a CPU without AMX (amx_tile, amx_bf16)")
     batch, recipe = RECIPES[name]
     sides = {

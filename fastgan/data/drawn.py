@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from fastgan.data.dataset import DataError, ImageDataset, check_channels, check_resolution
+from fastgan.data.images import with_channels
 from fastgan.data.inputs import Task
+from fastgan.data.painting import Layers
 
 _HELD_OUT = 1000
 # Pixels drawn in one pass: temporaries of 256 KiB stay in the cache.
@@ -92,7 +94,31 @@ class DrawnDataset(ImageDataset):
             words[row] = np.random.Philox(key=self._seed, counter=counter).random_raw(count)
         return torch.from_numpy((words >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
-    def _passes(self, count: int) -> Iterator[slice]:
-        """Split ``count`` images into passes that fit in the cache."""
-        step = max(1, _PIXELS // self.resolution**2)
-        return (slice(start, min(start + step, count)) for start in range(0, count, step))
+    def _in_passes(
+        self,
+        count: int,
+        draw: Callable[[slice], tuple[Layers, Mapping[str, Tensor]]],
+        *,
+        parts: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Paint images in passes that fit in the cache.
+
+        Args:
+            count: number of images, N.
+            draw: layers and colours of some of them.
+            parts: return the part of every pixel, too.
+
+        Returns:
+            uint8 ``[N, C, R, R]``, and uint8 ``[N, R, R]``, empty without ``parts``.
+        """
+        side = self.resolution
+        step = max(1, _PIXELS // side**2)
+        images = torch.empty(count, 3, side, side, dtype=torch.uint8)
+        maps = torch.empty(count if parts else 0, side, side, dtype=torch.uint8)
+        for start in range(0, count, step):
+            rows = slice(start, min(start + step, count))
+            layers, colours = draw(rows)
+            images[rows] = layers.picture(colours)
+            if parts:
+                maps[rows] = layers.map()
+        return with_channels(images, self.channels), maps

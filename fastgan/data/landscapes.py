@@ -9,7 +9,6 @@ from torch import Tensor
 
 from fastgan.data.dataset import DataError
 from fastgan.data.drawn import DrawnDataset
-from fastgan.data.images import with_channels
 from fastgan.data.inputs import InputSpec, Task
 from fastgan.data.painting import Layers
 
@@ -106,33 +105,33 @@ class LandscapesDataset(DrawnDataset):
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         labels = self.batch_labels(indices)
-        return self._drawn(self._draws(indices.tolist(), _DRAWS), labels), labels
+        return self._drawn(self._draws(indices.tolist(), _DRAWS), labels)[0], labels
 
     def batch_inputs(self, indices: Tensor) -> dict[str, Tensor]:
         wanted = self._checked(indices)
         if self.task == "domains":
             other = self._draws(wanted, _DRAWS, stream=1)
-            return {"other": self._drawn(other, torch.ones(len(wanted), dtype=torch.int64))}
+            return {"other": self._drawn(other, torch.ones(len(wanted), dtype=torch.int64))[0]}
         if self.task == "maps":
-            draws = self._draws(wanted, _DRAWS)
-            side = self.resolution
-            parts = torch.empty(len(wanted), side, side, dtype=torch.uint8)
-            for rows in self._passes(len(wanted)):
-                parts[rows] = draw(draws[rows], side).map()
-            return {"map": parts}
+            return self.examples(indices)[2]
         return {}
+
+    def examples(self, indices: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        if self.task != "maps":
+            return super().examples(indices)
+        labels = self.batch_labels(indices)
+        images, parts = self._drawn(self._draws(indices.tolist(), _DRAWS), labels, parts=True)
+        return images, labels, {"map": parts}
 
     def held_out(self) -> LandscapesDataset:
         """Return the 1,000 landscapes after the set's last."""
         return LandscapesDataset(self.task, **self._held_out_options())
 
-    def _drawn(self, draws: Tensor, times: Tensor) -> Tensor:
-        side = self.resolution
-        images = torch.empty(len(draws), 3, side, side, dtype=torch.uint8)
-        for rows in self._passes(len(draws)):
-            colours = _colours(draws[rows], times[rows])
-            images[rows] = draw(draws[rows], side).picture(colours)
-        return with_channels(images, self.channels)
+    def _drawn(self, draws: Tensor, times: Tensor, *, parts: bool = False) -> tuple[Tensor, Tensor]:
+        def some(rows: slice) -> tuple[Layers, dict[str, Tensor]]:
+            return draw(draws[rows], self.resolution), _colours(draws[rows], times[rows])
+
+        return self._in_passes(len(draws), some, parts=parts)
 
 
 def _colours(draws: Tensor, times: Tensor) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from tests.specs.build import values
 
 RUNTIME = torch.ops.fastgan_runtime
 needs_amx = pytest.mark.skipif(
-    not choice.has_amx(),
+    not choice.has_amx_kernels(),
     reason="needs Linux, a CPU with amx_tile, amx_bf16 and avx512_bf16, and a build with them",
 )
 # Relative to the largest result: results are rounded to 8 bits.
@@ -151,7 +151,7 @@ def test_autocast_runs_on_it_and_keeps_channels_last():
 
 
 def test_the_choice_depends_on_dtype_and_size(monkeypatch):
-    monkeypatch.setattr(choice, "has_amx", lambda: True)
+    monkeypatch.setattr(choice, "has_amx_kernels", lambda: True)
     x, w = torch.empty(2, 32, 32, 32).bfloat16(), torch.empty(32, 32, 3, 3).bfloat16()
     assert choice.amx_suits("cpu", x, w)
     assert not choice.amx_suits("reference", x, w)
@@ -170,6 +170,6 @@ def test_the_choice_depends_on_dtype_and_size(monkeypatch):
 
 
 def test_without_amx_nothing_suits(monkeypatch):
-    monkeypatch.setattr(choice, "has_amx", lambda: False)
+    monkeypatch.setattr(choice, "has_amx_kernels", lambda: False)
     x, w = torch.empty(2, 32, 32, 32).bfloat16(), torch.empty(32, 32, 3, 3).bfloat16()
     assert not choice.amx_suits("cpu", x, w) and not choice.amx_is_faster(w, 1, 1)

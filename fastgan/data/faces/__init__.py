@@ -10,8 +10,8 @@ from torch import Tensor
 from fastgan.data.drawn import DrawnDataset
 from fastgan.data.faces.drawing import PARTS, draw
 from fastgan.data.faces.traits import DRAWS, TRAITS, Faces, faces_of
-from fastgan.data.images import with_channels
 from fastgan.data.inputs import InputSpec, Task
+from fastgan.data.painting import Layers
 
 __all__ = ["FACE_ATTRIBUTES", "PARTS", "TRAITS", "FacesDataset"]
 
@@ -28,6 +28,8 @@ _VALUES: dict[Task | None, dict[str, tuple[str, ...]]] = {
         "hat": ("no",),
     },
 }
+# Tasks whose inputs are made of the layers of the image.
+_DRAWN_TOGETHER = ("maps", "pairs")
 _EXTRAS = {"glasses": "glasses", "beard": "a beard", "hat": "a hat"}
 _VOCABULARY = ("", *sorted(
     {"a", "person", "with", "hair", "and", "glasses", "beard", "hat"}.union(
@@ -105,17 +107,14 @@ class FacesDataset(DrawnDataset):
         Raises:
             IndexError: ``i`` is outside the set.
         """
-        has = self.attributes(i)
-        extras = [f"and {words}" for name, words in _EXTRAS.items() if has[name] == "yes"]
-        hair = f"{has['hair style']} {has['hair colour']} hair"
-        return " ".join([f"a {has['mouth']} {has['age']} person with {hair}", *extras])
+        return _caption(self.attributes(i))
 
     def label(self, i: int) -> int:
         return int(self.traits(torch.tensor([i]))["hair style"])
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         faces = self._faces(self._checked(indices))
-        return self._drawn(faces), faces.traits["hair style"]
+        return self._drawn(faces)[0], faces.traits["hair style"]
 
     def masks(self, indices: Tensor) -> Tensor:
         """Mark the pixels that show the person rather than the background.
@@ -129,26 +128,33 @@ class FacesDataset(DrawnDataset):
         Raises:
             IndexError: an index is outside the set.
         """
-        return self._parts(self._faces(self._checked(indices))) != 0
+        return self._drawn(self._faces(self._checked(indices)), parts=True)[1] != 0
 
     def batch_inputs(self, indices: Tensor) -> dict[str, Tensor]:
+        if self.task in _DRAWN_TOGETHER:
+            return self.examples(indices)[2]
         wanted = self._checked(indices)
-        faces = self._faces(wanted)
-        return {name: self._input(wanted, faces) for name in self.inputs}
+        return {name: self._input(wanted) for name in self.inputs}
+
+    def examples(self, indices: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        if self.task not in _DRAWN_TOGETHER:
+            return super().examples(indices)
+        faces = self._faces(self._checked(indices))
+        images, parts = self._drawn(faces, parts=True)
+        if self.task == "pairs":
+            parts = images.where(_edges(parts)[:, None], 255)
+        return images, faces.traits["hair style"], {name: parts for name in self.inputs}
 
     def held_out(self) -> FacesDataset:
         """Return the 1,000 faces after the set's last."""
         return FacesDataset(self.task, **self._held_out_options())
 
-    def _input(self, wanted: list[int], faces: Faces) -> Tensor:
-        if self.task == "maps":
-            return self._parts(faces)
+    def _input(self, wanted: list[int]) -> Tensor:
         if self.task == "domains":
-            return self._drawn(self._faces(wanted, {"dress": ("winter",)}, stream=1))
-        if self.task == "pairs":
-            return self._drawn(faces).where(_edges(self._parts(faces))[:, None], 255)
+            return self._drawn(self._faces(wanted, {"dress": ("winter",)}, stream=1))[0]
+        faces = self._faces(wanted)
+        words = [faces.described(row) for row in range(len(wanted))]
         if self.task == "attributes":
-            words = [faces.described(row) for row in range(len(wanted))]
             rows = [
                 [
                     *(has["hair colour"] == name for name in ATTRIBUTE_HAIR),
@@ -158,8 +164,8 @@ class FacesDataset(DrawnDataset):
             ]  # fmt: skip
             return torch.tensor(rows, dtype=torch.uint8).view(-1, len(FACE_ATTRIBUTES))
         captions = torch.zeros(len(wanted), _CAPTION_WORDS, dtype=torch.int64)
-        for row, i in enumerate(wanted):
-            places = [_WORDS[word] for word in self.caption(i).split()]
+        for row, has in enumerate(words):
+            places = [_WORDS[word] for word in _caption(has).split()]
             captions[row, : len(places)] = torch.tensor(places)
         return captions
 
@@ -173,18 +179,18 @@ class FacesDataset(DrawnDataset):
         draws = self._draws(wanted, DRAWS, stream=stream)
         return faces_of(draws, _VALUES.get(self.task, {}) if values is None else values)
 
-    def _drawn(self, faces: Faces) -> Tensor:
-        images = torch.empty(faces.count, 3, self.resolution, self.resolution, dtype=torch.uint8)
-        for rows in self._passes(faces.count):
-            some = faces.rows(rows)
-            images[rows] = draw(some, self.resolution).picture(some.colours)
-        return with_channels(images, self.channels)
+    def _drawn(self, faces: Faces, *, parts: bool = False) -> tuple[Tensor, Tensor]:
+        def some(rows: slice) -> tuple[Layers, dict[str, Tensor]]:
+            chosen = faces.rows(rows)
+            return draw(chosen, self.resolution), chosen.colours
 
-    def _parts(self, faces: Faces) -> Tensor:
-        parts = torch.empty(faces.count, self.resolution, self.resolution, dtype=torch.uint8)
-        for rows in self._passes(faces.count):
-            parts[rows] = draw(faces.rows(rows), self.resolution).map()
-        return parts
+        return self._in_passes(faces.count, some, parts=parts)
+
+
+def _caption(has: dict[str, str]) -> str:
+    extras = [f"and {words}" for name, words in _EXTRAS.items() if has[name] == "yes"]
+    hair = f"{has['hair style']} {has['hair colour']} hair"
+    return " ".join([f"a {has['mouth']} {has['age']} person with {hair}", *extras])
 
 
 def _edges(parts: Tensor) -> Tensor:

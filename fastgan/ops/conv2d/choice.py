@@ -87,14 +87,14 @@ _HAS_AMX = hasattr(torch.ops.fastgan_runtime, "amx_is_available") and bool(
 )
 
 
-def has_amx() -> bool:
+def has_amx_kernels() -> bool:
     """Return True if this CPU, build and FASTGAN_CPU_LEVEL allow kernels on AMX."""
     return _HAS_AMX
 
 
 def amx_suits(chosen: str, x: Tensor, weight: Tensor) -> bool:
     """Return True if a convolution runs on our ops since it may run on AMX."""
-    if chosen != "cpu" or torch.float64 in (x.dtype, weight.dtype) or not has_amx():
+    if chosen != "cpu" or torch.float64 in (x.dtype, weight.dtype) or not has_amx_kernels():
         return False
     if x.shape[0] == 0:
         return False
@@ -125,6 +125,6 @@ def amx_is_faster_for_weights(dy: Tensor, x: Tensor, groups: int, kernel: Sequen
 
 
 def _runs_on_amx(t: Tensor, fan_out: int, fan_in: int, groups: int) -> bool:
-    if t.dtype != torch.bfloat16 or t.device.type != "cpu" or not has_amx():
+    if t.dtype != torch.bfloat16 or t.device.type != "cpu" or not has_amx_kernels():
         return False
     return groups == 1 or min(fan_out, fan_in) >= FEWEST_CHANNELS
