@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from fastgan.names import printable
 from fastgan.runtime import tune_cpu_allocator
 from fastgan.trained import load
 from fastgan.training.distributed import choose_device
+from fastgan.training.state import TrainState
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class EvaluateOptions:
     """Values LOW:HIGH of black and white in files above 8 bits, or auto; None is the run's."""
     real: int = MAX_REAL
     """Limit of real images, evenly spread over a larger set; 0 takes all."""
+    untrained: bool = False
+    """Measure the run's networks before training too."""
     out: str | None = None
     """JSON file for the figures and everything that they depend on."""
     neighbours: str | None = None
@@ -74,21 +78,32 @@ def run(arguments: list[str]) -> int:
         raise UsageError(
             "A network without a run has no data of its own: name what to compare with in --data."
         )
+    if gan.config is None and options.untrained:
+        raise UsageError("A network without a run has no start to measure: leave --untrained out.")
     dataset = gan.open_data(options.data, fit=options.fit, range=options.range)
     for note in dataset.notes:
         warnings.warn(note, stacklevel=1)
     metrics: tuple[str, ...] = options.metrics or gan.default_metrics(dataset)
-    found = evaluate(
+    take = partial(
+        evaluate,
         gan.recipe,
-        gan.networks,
-        dataset,
-        metrics,
+        dataset=dataset,
+        metrics=metrics,
         features=options.features,
         weights=options.weights,
         samples=options.samples,
         seed=options.seed,
         real=options.real or None,
     )
+    found = take(networks=gan.networks)
+    if options.untrained and gan.config is not None:
+        start = TrainState.create(
+            gan.recipe,
+            gan.config.image_spec,
+            seed=gan.config.settings.seed,
+            device=choose_device(options.device),
+        )
+        found["untrained"] = take(networks=start.sampler)["measures"]
     found["checkpoint"] = {"path": printable(options.checkpoint), "networks": printable(gan.origin)}
     say(f"{gan.origin}, against {_against(found)}.")
     _show(found)
@@ -139,9 +154,13 @@ def _against(found: dict[str, Any]) -> str:
 
 
 def _show(found: dict[str, Any]) -> None:
-    table = Table(
-        f"measure of {found['settings']['samples']:,} samples", "value", "better", box=None
-    )
-    for figure in figures(found["measures"]):
-        table.add_row(*figure)
+    title = f"measure of {found['settings']['samples']:,} samples"
+    others = {
+        heading: {figure.label: figure.value for figure in figures(found[name])}
+        for name, heading in (("untrained", "untrained"), ("floors", "real images"))
+        if found.get(name)
+    }
+    table = Table(title, "value", *others, "better", box=None)
+    for label, value, better in figures(found["measures"]):
+        table.add_row(label, value, *(other.get(label, "") for other in others.values()), better)
     print_tables(table)

@@ -125,8 +125,8 @@ def evaluate(
         real: limit of real images, evenly spread over a larger set; None takes all.
 
     Returns:
-        `measures` (figures by name), `settings`, `data` and `versions` that they depend on, as
-        plain data for JSON.
+        Plain data for JSON: `measures`, figures by name; `floors`, Fréchet distances of real
+        images from other real images; `settings`, `data` and `versions` that they depend on.
 
     Raises:
         MetricError: a metric can't be taken, or a network's package or weights are missing.
@@ -136,6 +136,7 @@ def evaluate(
     network = _network(plan, weights, networks)
     return {
         "measures": _take(plan, recipe, networks, dataset, network, seed=seed, most=real),
+        "floors": _floors(plan, dataset, network, most=real),
         "settings": _settings(plan, network, dataset, seed=seed, most=real),
         "data": {
             "name": dataset.name,
@@ -218,6 +219,7 @@ def _take(
         mode_classifier(dataset.class_names, dataset.channels) if "modes" in plan.metrics else None
     )
     readings: list[ClassReading] = []
+    requested: list[Tensor] = []
     features: list[Tensor] = []
     of_targets = of_targets_in(plan.metrics)
     distances = TargetDistances(of_targets, _device_of(networks)) if of_targets else None
@@ -226,7 +228,7 @@ def _take(
     with evaluation(networks) as networks:
         if classify is not None or network is not None or distances is not None:
             noise = derive_seed(seed, "measures")
-            for images, rows in sample_batches(
+            for images, rows, classes in sample_batches(
                 recipe, networks, plan.samples, seed=noise, dataset=dataset
             ):
                 # All are counted before the error that says how many.
@@ -235,6 +237,8 @@ def _take(
                     continue
                 if classify is not None:
                     readings.append(classify(images))
+                    if classes is not None:
+                        requested.append(classes.cpu())
                 if network is not None:
                     features.append(network.features(images).cpu())
                 if distances is not None and rows is not None:
@@ -242,7 +246,7 @@ def _take(
         if bad:
             raise not_finite(" and ".join(plan.metrics), "samples", bad, plan.samples)
         if classify is not None:
-            found |= _of_classes(readings, dataset.num_classes)
+            found |= _of_classes(readings, requested, dataset.num_classes)
         if network is not None:
             real = real_features(dataset, network, most=most)
             found |= _of_features(plan.metrics, network, torch.cat(features), real)
@@ -261,8 +265,11 @@ def _take(
     return found
 
 
-def _of_classes(readings: list[ClassReading], num_classes: int) -> Measures:
-    coverage = mode_coverage(torch.cat([reading.classes for reading in readings]), num_classes)
+def _of_classes(
+    readings: list[ClassReading], requested: list[Tensor], num_classes: int
+) -> Measures:
+    classes = torch.cat([reading.classes for reading in readings])
+    coverage = mode_coverage(classes, num_classes)
     found: Measures = {
         "classes_hit": coverage.classes_hit,
         "num_classes": coverage.num_classes,
@@ -272,7 +279,15 @@ def _of_classes(readings: list[ClassReading], num_classes: int) -> Measures:
     if not confidence:
         return found | {"near_modes": coverage.near}
     sure = (torch.cat(confidence) > SURE).double().mean().item()
-    return found | {"largest_class": round(coverage.largest, 4), "sure": round(sure, 4)}
+    found |= {
+        "largest_class": round(coverage.largest, 4),
+        "smallest_class": round(coverage.smallest, 4),
+        "sure": round(sure, 4),
+    }
+    if requested:
+        share = (classes == torch.cat(requested)).double().mean().item()
+        found["as_requested"] = round(share, 4)
+    return found
 
 
 def _of_features(
@@ -292,6 +307,15 @@ def _of_features(
         rows = spread(_of_each(len(generated), len(real.features)), len(real.features))
         found |= prdc(real.features[rows], generated[: len(rows)])._asdict()
     return {_named(name, network.key): float(f"{value:.6g}") for name, value in found.items()}
+
+
+def _floors(
+    plan: Plan, dataset: ImageDataset, network: FeatureNetwork | None, *, most: int | None
+) -> Measures:
+    if network is None or "fd" not in plan.metrics:
+        return {}
+    floor = real_features(dataset, network, most=most).floor(plan.samples)
+    return {_named("fd", network.key): float(f"{floor:.6g}")}
 
 
 def _named(name: str, key: str) -> str:

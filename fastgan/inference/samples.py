@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,9 +13,24 @@ from torch import Tensor
 from fastgan.data import ImageDataset, image_grid, save_png, to_batch, to_float, to_uint8
 from fastgan.data.scatter import are_points, scatter
 from fastgan.recipes import Batch, Networks, Recipe, RecipeError
+from fastgan.recipes.noise import NoiseToImage
 
 MIN_TILE = 64
 """Pixels of a picture in a grid: smaller ones are enlarged by a whole factor."""
+
+
+class Samples(NamedTuple):
+    """Batch of N generated images, and what they were made of.
+
+    Attributes:
+        images: float32 `[N, C, H, W]` on the networks' device.
+        rows: rows of data, None for a recipe that draws from noise.
+        classes: requested classes int64 `[N]`, None for a recipe without.
+    """
+
+    images: Tensor
+    rows: Batch | None
+    classes: Tensor | None
 
 
 @contextmanager
@@ -46,8 +62,8 @@ def sample_batches(
     seed: int,
     chunk: int = 256,
     dataset: ImageDataset | None = None,
-) -> Iterator[tuple[Tensor, Batch | None]]:
-    """Generate images in batches, and the rows of data that they are made of.
+) -> Iterator[Samples]:
+    """Generate images in batches.
 
     Iterate within `evaluation`. The seed alone decides the noise.
 
@@ -58,8 +74,7 @@ def sample_batches(
             there.
 
     Yields:
-        Images float32 `[<= chunk, C, H, W]` on the networks' device, and their rows of data, None
-        for recipes that draw from noise.
+        At most `chunk` images.
 
     Raises:
         RecipeError: the recipe translates, but there is no data set.
@@ -68,7 +83,13 @@ def sample_batches(
     for start in range(0, count, chunk):
         number = min(chunk, count - start)
         rows = data_rows(recipe, networks, dataset, range(start, start + number))
-        yield recipe.sample(networks, number, generator=generator, rows=rows).float(), rows
+        classes: Tensor | None = None
+        if isinstance(recipe, NoiseToImage) and recipe.conditional:
+            noise, classes = recipe.draw_inputs(networks, number, generator=generator)
+            images = recipe.images_of(networks, noise, classes)
+        else:
+            images = recipe.sample(networks, number, generator=generator, rows=rows)
+        yield Samples(images.float(), rows, classes)
 
 
 def data_rows(
@@ -109,7 +130,7 @@ def sample_images(
     """Return images float32 `[count, C, H, W]` on the CPU, generated as by `sample_batches`."""
     with evaluation(networks) as networks:
         parts = sample_batches(recipe, networks, count, seed=seed, chunk=chunk, dataset=dataset)
-        return torch.cat([part.cpu() for part, _ in parts])
+        return torch.cat([part.images.cpu() for part in parts])
 
 
 def save_grid(

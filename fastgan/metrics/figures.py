@@ -67,6 +67,8 @@ _PLAIN = {
     "eqr": ("EQ-R, dB", "higher"),
     "kl_to_uniform": ("KL to uniform", "lower"),
     "largest_class": ("share of samples in the largest class", "lower"),
+    "smallest_class": ("share of samples in the smallest class", "higher"),
+    "as_requested": ("share of samples of the requested class", "higher"),
     "sure": ("share of samples that the classifier is over 0.9 sure of", "higher"),
     "near_modes": ("share of samples near a mode", "higher"),
     "l1": ("L1", "lower"),

@@ -32,7 +32,7 @@ class ModeCoverage:
         kl_to_uniform: ``KL(histogram || uniform)`` in nats. It is 0 for equally frequent classes,
             ``log(num_classes)`` for samples of one class or of none.
         near: share of the samples that are of any class.
-        largest: share of the largest class; 0 for samples of no class.
+        largest, smallest: shares of the largest and smallest class; 0 for samples of no class.
     """
 
     counts: tuple[int, ...]
@@ -44,6 +44,10 @@ class ModeCoverage:
     @property
     def largest(self) -> float:
         return max(self.counts) / max(1, sum(self.counts))
+
+    @property
+    def smallest(self) -> float:
+        return min(self.counts) / max(1, sum(self.counts))
 
 
 def mode_coverage(labels: Tensor, num_classes: int) -> ModeCoverage:

@@ -192,6 +192,13 @@ class NoiseToImage(AdversarialRecipe):
         Args:
             label: class of all images, for conditional networks; None draws a class for each.
         """
+        drawn = self.draw_inputs(networks, count, generator=generator, label=label)
+        return self.images_of(networks, *drawn)
+
+    def draw_inputs(
+        self, networks: Networks, count: int, *, generator: Generator, label: int | None = None
+    ) -> tuple[Tensor, ...]:
+        """Return the noise of `sample`, and its classes if `conditional`, on G's device."""
         # Draw image by image, and a class even with `label`: so the n-th image's noise is fixed.
         noise, classes = [], []
         for _ in range(count):
@@ -200,8 +207,7 @@ class NoiseToImage(AdversarialRecipe):
                 drawn = torch.randint(cast(Any, networks["G"]).c_dim, (), generator=generator)
                 classes.append(drawn if label is None else torch.tensor(label))
         device = next(networks["G"].parameters()).device
-        labels = (torch.stack(classes).to(device),) if classes else ()
-        return self.images_of(networks, torch.stack(noise).to(device), *labels)
+        return tuple(torch.stack(part).to(device) for part in (noise, classes) if part)
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
         names = images.class_names

@@ -10,8 +10,10 @@ import torch
 
 from fastgan.compat.networks import save_network
 from fastgan.data import open_dataset
+from fastgan.evaluation.measures import evaluate
 from fastgan.metrics.digits import SHA256
 from fastgan.networks.stylegan2 import StyleGAN2Generator
+from fastgan.training.state import TrainState
 
 PIL = pytest.importorskip("PIL.Image")
 
@@ -57,12 +59,23 @@ def test_a_run_s_own_figures_again(fastgan, trained, tmp_path):
     assert found["data"]["fingerprint"] == open_dataset("digits", resolution=8).fingerprint
     newest = trained.run.latest_checkpoint
     assert f"gan after 64 images, from {newest}, against 1,797 images of digits." in outcome.out
-    assert re.search(r"measure of 20 samples +value +better", outcome.out)
-    assert re.search(r"FD-digits +[\d.]+ +lower", outcome.out)
+    assert re.search(r"measure of 20 samples +value +real images +better", outcome.out)
+    assert re.search(r"FD-digits +[\d.]+ +[\d.]+ +lower", outcome.out)
     assert re.search(r"classes that appear +\d of 10 +higher", outcome.out)
     assert "precision, digits" in outcome.out and f"Made {picture} and {out}." in outcome.out
     with PIL.open(picture) as shown:
         assert shown.size == (6 * 66 + 2, 8 * 66 + 2)
+
+
+def test_the_networks_before_training_stand_beside(fastgan, trained, tmp_path):
+    out = tmp_path / "e.json"
+    options = ["--metrics", "fd", *IN_DIGITS, "--untrained", "--out", out]
+    outcome = fastgan("evaluate", trained.run.root, *options)
+    assert re.search(r"FD-digits( +[\d.]+){3} +lower", outcome.out)
+    start = TrainState.create(trained.config.recipe, trained.config.image_spec, seed=3)
+    data = open_dataset("digits", resolution=8)
+    expected = evaluate(start.recipe, start.sampler, data, ("fd",), features="digits", samples=20)
+    assert json.loads(out.read_text())["untrained"] == pytest.approx(expected["measures"])
 
 
 def test_neighbours_in_pixels_and_the_measures_of_the_data(fastgan, trained, tmp_path):
@@ -98,6 +111,9 @@ def test_other_data_and_a_network_without_a_run(fastgan, refused, trained, tmp_p
         in refused("evaluate", grey, *wide)
     )
     assert "name what to compare with in --data." in refused("evaluate", colour)
+    assert "has no start to measure: leave --untrained out." in refused(
+        "evaluate", colour, "--untrained", *wide
+    )
 
 
 def test_a_run_with_targets(fastgan, tmp_path):

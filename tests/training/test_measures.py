@@ -8,7 +8,7 @@ import json
 import pytest
 import torch
 
-from fastgan.data import InMemoryDataset, to_float
+from fastgan.data import InMemoryDataset, open_dataset, to_float
 from fastgan.data.digits import DIGIT_NAMES
 from fastgan.data.ring import Ring
 from fastgan.data.stacked_mnist import StackedMnist
@@ -21,13 +21,15 @@ from fastgan.metrics import (
     classifier_score,
     fd_mobilenet_v2,
     features,
+    frechet_distance,
     kernel_distance,
     load_digit_classifier,
     prdc,
 )
 from fastgan.metrics.features import mobilenet_v2
 from fastgan.metrics.figures import figures, main_figure
-from fastgan.recipes import GAN, ImageSpec, StyleGAN2, StyleGAN3T
+from fastgan.metrics.frechet import FeatureStatistics
+from fastgan.recipes import CGAN, GAN, ImageSpec, StyleGAN2, StyleGAN3T
 from fastgan.seeds import derive_seed
 from fastgan.training import RunOptions, loop
 from fastgan.training.checkpoint import load_checkpoint, restore
@@ -66,6 +68,7 @@ def test_a_run_that_asks_for_fd_has_it_beside_the_measures_of_its_data(run, tiny
         "num_classes",
         "kl_to_uniform",
         "largest_class",
+        "smallest_class",
         "sure",
         "fd_mobilenet_v2",
     }
@@ -227,6 +230,46 @@ def test_stacked_digits_are_counted_by_channel(untrained):
     collapsed = measure(recipe, networks, dataset, samples=200)
     assert collapsed["classes_hit"] < 50 and collapsed["kl_to_uniform"] > 3
     assert not has_measures(StackedMnist(resolution=16, channels=1))
+
+
+def test_samples_of_the_requested_class_are_counted():
+    """The network draws the requested digit, but a zero for 5 to 9."""
+    dataset = open_dataset("mnist5k", resolution=32)
+    labels = dataset.batch(torch.arange(len(dataset)))[1]
+
+    class Real(CGAN):
+        """Recipe that draws a real digit of the class, or a zero."""
+
+        def images_of(self, networks, z, classes):
+            rows = [int((labels == (c if c < 5 else 0)).nonzero()[0]) for c in classes.cpu()]
+            return to_float(dataset.batch(torch.tensor(rows))[0])
+
+    recipe = Real(ngf=4, ndf=4, z_dim=4)
+    networks = TrainState.create(recipe, ImageSpec.of(dataset)).sampler
+    results = measure(recipe, networks, dataset, samples=200)
+    generator = torch.Generator().manual_seed(derive_seed(0, "measures"))
+    _, classes = recipe.draw_inputs(networks, 200, generator=generator)
+    assert results["as_requested"] == pytest.approx((classes < 5).float().mean().item(), abs=1e-4)
+    assert results["smallest_class"] == 0 and results["largest_class"] > 0.5
+
+
+def test_the_floor_is_the_distance_of_real_images_from_others(untrained):
+    recipe, networks, _ = untrained
+    dataset = open_dataset("digits", resolution=8)
+    found = evaluate(recipe, networks, dataset, ("fd",), features="digits", samples=100)
+    network = load_digit_classifier()
+    images = to_float(dataset.batch(torch.arange(len(dataset)))[0])
+    features = network.features(images)
+    rows = torch.arange(100) * len(dataset) // 100
+    others = torch.ones(len(dataset), dtype=torch.bool)
+    others[rows] = False
+    theirs = FeatureStatistics(), FeatureStatistics()
+    theirs[0].update(features[rows])
+    theirs[1].update(features[others])
+    (a, b) = theirs
+    expected = frechet_distance(a.mean, a.covariance, b.mean, b.covariance)
+    assert found["floors"] == pytest.approx({"fd_digits": expected}, rel=1e-4)
+    assert 0 < 10 * found["floors"]["fd_digits"] < found["measures"]["fd_digits"]
 
 
 @pytest.mark.parametrize("where", ["digits", None])
