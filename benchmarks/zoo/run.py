@@ -10,20 +10,25 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from benchmarks.machine import commit, cpu_model
 from benchmarks.zoo.entries import Entry
 from fastgan.data import BatchLoader, ImageDataset, image_grid, save_png, to_uint8
 from fastgan.evaluation.measures import Measures, evaluate
 from fastgan.evaluation.plan import SAMPLES
 from fastgan.files import write_atomic
 from fastgan.inference.samples import unseen, view_rows
+from fastgan.metrics.feature_networks import FeaturesName
 from fastgan.metrics.figures import OF_TARGETS
 from fastgan.recipes import ImageSpec
+from fastgan.runtime import versions
 from fastgan.seeds import derive_seed
 from fastgan.training.checkpoint import restore
+from fastgan.training.log import read_log
 from fastgan.training.loop import next_batch
 from fastgan.training.run_dir import RunDir, find_checkpoint
 from fastgan.training.state import TrainState
@@ -31,45 +36,59 @@ from fastgan.training.step import TrainStep
 
 COLUMNS, ROWS = 16, 4
 VIEWS = 6  # rows of grids with inputs, once all of them are there
+OWN_FEATURES: dict[str, FeaturesName] = {"mnist5k": "digits", "faces": "faces"}
+"""Features of a data set's own domain; other sets have MobileNetV2's."""
 TIMED_STEPS = 16  # enough for each lazy term's turn
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Outcome of an entry.
+    """Outcome of an entry with one seed.
 
     Args:
+        seconds: time of the training.
         speed: images per second of one core.
         parameters: numbers of parameters by network.
+        untrained, trained: measures before and after.
+        floors: Fréchet distances of real images from other real images.
+        machine: CPU and versions that it ran with.
         views: rows of the grid.
     """
 
     name: str
     command: str
+    seed: int
     images: int
+    seconds: float
     speed: float
     parameters: dict[str, int]
     samples: int
     untrained: Measures
     trained: Measures
+    floors: Measures
+    machine: dict[str, str]
     views: list[str] = field(default_factory=list)
 
 
-def outcome_file(root: Path, entry: Entry) -> Path:
-    return root / entry.name / "outcome.json"
+def seed_folder(root: Path, entry: Entry, seed: int) -> Path:
+    return root / entry.name / f"seed-{seed}"
 
 
-def load_outcome(root: Path, entry: Entry) -> Outcome | None:
+def outcome_file(root: Path, entry: Entry, seed: int) -> Path:
+    return seed_folder(root, entry, seed) / "outcome.json"
+
+
+def load_outcome(root: Path, entry: Entry, seed: int = 0) -> Outcome | None:
     """Return the recorded outcome of this command, or None if it hasn't run."""
-    path = outcome_file(root, entry)
+    path = outcome_file(root, entry, seed)
     if not path.exists():
         return None
     found = Outcome(**json.loads(path.read_text()))
     return found if found.command == entry.command else None
 
 
-def run_entries(root: Path, entries: Sequence[Entry], jobs: int) -> None:
-    """Run entries that aren't done, several at a time, each in a process of one thread.
+def run_entries(root: Path, runs: Sequence[tuple[Entry, int]], jobs: int) -> None:
+    """Run entries and seeds that aren't done, several at a time, each in a process of one thread.
 
     Small networks gain little by more threads. Later entries usually take longer, so they start
     first.
@@ -79,23 +98,27 @@ def run_entries(root: Path, entries: Sequence[Entry], jobs: int) -> None:
     """
     command = [sys.executable, "-m", "benchmarks.zoo", "--out", str(root), "--jobs", "0"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    waiting = [entry.name for entry in reversed(entries) if load_outcome(root, entry) is None]
+
+    def run(entry: Entry, seed: int) -> None:
+        subprocess.run([*command, entry.name, "--seeds", str(seed)], check=True, env=environment)
+
+    waiting = [
+        (entry, seed) for entry, seed in reversed(runs) if load_outcome(root, entry, seed) is None
+    ]
     with ThreadPoolExecutor(jobs) as pool:
-        for _ in pool.map(
-            lambda name: subprocess.run([*command, name], check=True, env=environment), waiting
-        ):
+        for _ in pool.map(lambda pair: run(*pair), waiting):
             pass
 
 
-def run_entry(root: Path, entry: Entry) -> Outcome:
+def run_entry(root: Path, entry: Entry, seed: int = 0) -> Outcome:
     """Train an entry, or continue an earlier call; nothing is done twice.
 
     Raises:
         subprocess.CalledProcessError: training fails; its message is on the terminal.
     """
-    if (kept := load_outcome(root, entry)) is not None:
+    if (kept := load_outcome(root, entry, seed)) is not None:
         return kept
-    folder = RunDir(root / entry.name / "run")
+    folder = RunDir(seed_folder(root, entry, seed) / "run")
     resume = ["--resume"] if folder.config.exists() else []
     subprocess.run(
         [
@@ -105,9 +128,8 @@ def run_entry(root: Path, entry: Entry) -> Outcome:
             "train",
             entry.name,
             *entry.arguments,
-            # Outcomes don't depend on the CPU.
-            "--precision",
-            "fp32",
+            "--seed",
+            str(seed),
             "--out",
             str(folder.root),
             *resume,
@@ -116,7 +138,7 @@ def run_entry(root: Path, entry: Entry) -> Outcome:
     )
     outcome = measured(entry, folder)
     write_atomic(
-        outcome_file(root, entry), [json.dumps(asdict(outcome), indent=2).encode() + b"\n"]
+        outcome_file(root, entry, seed), [json.dumps(asdict(outcome), indent=2).encode() + b"\n"]
     )
     return outcome
 
@@ -132,9 +154,17 @@ def measured(entry: Entry, folder: RunDir) -> Outcome:
         ("fd", *(OF_TARGETS if recipe.paired else ())) if recipe.translates else ("modes", "fd")
     )
     samples = min(SAMPLES, len(shown)) if recipe.translates else None
-    before = evaluate(recipe, state.sampler, shown, metrics, samples=samples)
+    take = partial(
+        evaluate,
+        recipe,
+        dataset=shown,
+        metrics=metrics,
+        features=OWN_FEATURES.get(run.data),
+        samples=samples,
+    )
+    before = take(networks=state.sampler)
     restore(state, found.saved, found.path)
-    after = evaluate(recipe, state.sampler, shown, metrics, samples=samples)
+    after = take(networks=state.sampler)
     seed, rows = derive_seed(run.seed, "grid"), VIEWS if recipe.translates else ROWS
     views, images = view_rows(
         recipe, state.sampler, seed=seed, rows=rows, columns=COLUMNS, dataset=shown
@@ -148,12 +178,16 @@ def measured(entry: Entry, folder: RunDir) -> Outcome:
     return Outcome(
         entry.name,
         entry.command,
+        run.seed,
         images_shown,
-        speed(state, dataset),
+        round(read_log(folder.log)[-1]["seconds"], 1),
+        round(speed(state, dataset), 1),
         {name: count for name, count in parameters.items() if count},
         after["settings"]["samples"],
         before["measures"],
         after["measures"],
+        after["floors"],
+        {"cpu": cpu_model(), "commit": commit()} | versions(),
         list(views),
     )
 

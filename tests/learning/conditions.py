@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from benchmarks.bounds import least, most
 from fastgan.data import open_dataset, to_uint8
 from fastgan.data.shapes import COLOURS
 from fastgan.data.shapes_oracle import (
@@ -18,7 +19,7 @@ from fastgan.data.shapes_oracle import (
 )
 from fastgan.data.shapes_tasks import ATTRIBUTE_COLOURS, ATTRIBUTES, ShapesForTask
 from tests.learning.domains import overlap
-from tests.learning.experiment import Experiment, Figures, Trial, least, most
+from tests.learning.experiment import Experiment, Figures, Trial
 from tests.learning.shape_kinds import shape_and_colour
 
 # Number of attributes for colour, stripes and background.

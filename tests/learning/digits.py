@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import torch
 
+from benchmarks.bounds import least, most
 from fastgan.data import ImageDataset, open_dataset, to_float
 from fastgan.evaluation.measures import evaluate
 from fastgan.inference.samples import evaluation
 from fastgan.metrics.digits import load_digit_classifier
 from fastgan.training.run_settings import RunSettings
-from tests.learning.experiment import Experiment, Figures, Trial, least, most
+from tests.learning.experiment import Experiment, Figures, Trial
 
 SHARED = "--data mnist5k --resolution 16"
 EIGHT = "--data mnist5k --resolution 8"

@@ -7,11 +7,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from benchmarks.bounds import least, most
 from fastgan.data import ImageDataset, open_dataset, to_uint8
 from fastgan.data.shapes_oracle import STRIPED, shape_mask, stripedness
 from fastgan.inference.samples import evaluation
 from fastgan.training.run_settings import RunSettings
-from tests.learning.experiment import Experiment, Figures, Trial, least, most
+from tests.learning.experiment import Experiment, Figures, Trial
 
 COUNT = 100
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)

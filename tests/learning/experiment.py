@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from benchmarks.bounds import Bound, failures
 from fastgan.cli.train import parse_run
 from fastgan.data import BatchLoader, ImageDataset
 from fastgan.inference.samples import data_rows, evaluation, sample_images, unseen
@@ -71,33 +71,6 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Bound:
-    """Limit of a figure: the least or the most that passes."""
-
-    kind: Literal["least", "most"]
-    limit: float
-
-    def margin(self, figure: float) -> float:
-        """Return the distance from the limit as a share of it.
-
-        It is positive inside, negative outside, and NaN for a NaN.
-        """
-        away = figure - self.limit if self.kind == "least" else self.limit - figure
-        return away / self.limit
-
-    def __str__(self) -> str:
-        return f"{'>' if self.kind == 'least' else '<'} {self.limit:g}"
-
-
-def least(limit: float) -> Bound:
-    return Bound("least", limit)
-
-
-def most(limit: float) -> Bound:
-    return Bound("most", limit)
-
-
-@dataclass(frozen=True)
 class Experiment:
     """Experiment that shows that a recipe learns.
 
@@ -128,12 +101,7 @@ class Experiment:
 
     def failures(self, figures: Figures, *, margin: float = 0.0) -> list[str]:
         """Return a text for each figure that doesn't pass its bound by the margin."""
-        return [
-            f"{self.recipe}: {name} is {figures[name]:g}, expected {bound}"
-            + (f" by a margin of {margin:.0%}" if margin else "")
-            for name, bound in self.bounds.items()
-            if not bound.margin(figures[name]) > margin
-        ]
+        return failures(self.recipe, figures, self.bounds, margin=margin)
 
 
 @contextmanager

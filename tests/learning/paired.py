@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from benchmarks.bounds import least, most
 from fastgan.data import ImageDataset, InMemoryDataset, open_dataset, to_float
 from fastgan.data.shapes import ShapesDataset
 from fastgan.metrics import frechet_distance, statistics_of
 from fastgan.metrics.features import mobilenet_v2
 from fastgan.training.run_settings import RunSettings
-from tests.learning.experiment import Experiment, Figures, Trial, least, most
+from tests.learning.experiment import Experiment, Figures, Trial
 from tests.learning.striped import Striped
 
 # Colours that luma tells apart.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.bounds import least, most
 from tests.learning import precision, records
-from tests.learning.experiment import Experiment, least, most
+from tests.learning.experiment import Experiment
 
 EXAMPLE = Experiment(
     "dcgan", "--batch 8", lambda _: None, lambda _: {}, {"FD": most(200), "share": least(0.5)}

@@ -7,10 +7,11 @@ import dataclasses
 
 import pytest
 
+from benchmarks.bounds import least, most
 from fastgan.recipes import RECIPES
 from tests.learning import records
 from tests.learning.catalogue import EXPERIMENTS, PENDING, QUICK, SEEDS
-from tests.learning.experiment import Experiment, least, most
+from tests.learning.experiment import Experiment
 
 
 def test_every_recipe_has_an_experiment():
