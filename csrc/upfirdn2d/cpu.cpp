@@ -125,8 +125,10 @@ void run_in(Arguments a, RunBlocks<R> blocks) {
   const std::int64_t grain = std::max<std::int64_t>(1, task_elements / c.result);
   const std::int64_t tasks = grouped ? (a.outer + group - 1) / group : a.outer * c.across * c.down;
   torch::stable::parallel_for(0, tasks, grain, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t parameters = a.has_epilogue ? 2 * a.inner : 0;
     std::vector<Line> buffers(
-        lines<R>(c.staged) + lines<R>(c.planar) + lines<R>(c.result) + lines<R>(c.widened));
+        lines<R>(c.staged) + lines<R>(c.planar) + lines<R>(c.result) + lines<R>(c.widened) +
+        lines<R>(parameters));
     std::vector<const R*> sources(terms);
     std::vector<R> weights(terms);
     Line* free = buffers.data();
@@ -135,8 +137,8 @@ void run_in(Arguments a, RunBlocks<R> blocks) {
       free += lines<R>(elements);
       return taken;
     };
-    const Workspace<R> w{take(c.staged),  take(c.planar), take(c.result),
-                         take(c.widened), sources.data(), weights.data()};
+    const Workspace<R> w{take(c.staged),   take(c.planar), take(c.result), take(c.widened),
+                         take(parameters), sources.data(), weights.data()};
     blocks(a, plan, w, streaming, begin, end);
   });
 }

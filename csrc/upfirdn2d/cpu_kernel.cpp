@@ -13,171 +13,23 @@
 #include "cpu_kernel.h"
 
 #include "../common/cpu_transpose.h"
-#include "../common/with_constant.h"
+#include "cpu_epilogue.h"
+#include "cpu_rows.h"
 
 namespace fg::FG_CPU_LEVEL {
 namespace {
 
 using namespace fg::upfirdn2d;
-using I = std::int64_t;
-
-// Rows of n elements, and the steps from row to row.
-struct Rows {
-  I count, n, out_step, source_step;
-};
-
-template <int J, bool Add, class R>
-void sum_of(R* out, const R* const* sources, const R* weights, const Rows& rows) {
-  const R* s[J];
-  R w[J];
-  for (int j = 0; j < J; ++j) {
-    s[j] = sources[j];
-    w[j] = weights[j];
-  }
-  const I n = rows.n;
-  for (I row = 0; row < rows.count; ++row) {
-    R* __restrict const to = out + row * rows.out_step;
-    for (I i = 0; i < n; ++i) {
-      R total = w[0] * s[0][i];
-      for (int j = 1; j < J; ++j) {
-        total += w[j] * s[j][i];
-      }
-      to[i] = Add ? to[i] + total : total;
-    }
-    for (int j = 0; j < J; ++j) {
-      s[j] += rows.source_step;
-    }
-  }
-}
-
-template <bool Add, class R>
-void sum_of_up_to_8(R* out, const R* const* s, const R* w, I count, const Rows& rows) {
-  with_count<1, 8>(count, [&](auto j) { sum_of<decltype(j)::value, Add>(out, s, w, rows); });
-}
-
-// Compute out[i] = Σ_j weights[j] · sources[j][i], row by row.
-template <class R>
-void weighted_sum(R* out, const R* const* sources, const R* weights, I count, const Rows& rows) {
-  if (count == 0) {
-    for (I row = 0; row < rows.count; ++row) {
-      std::fill_n(out + row * rows.out_step, rows.n, R(0));
-    }
-    return;
-  }
-  sum_of_up_to_8<false>(out, sources, weights, std::min<I>(count, 8), rows);
-  for (I j = 8; j < count; j += 8) {
-    sum_of_up_to_8<true>(out, sources + j, weights + j, std::min<I>(count - j, 8), rows);
-  }
-}
-
-// Compute the interleaved sums of two phases with equally many terms. out[2i] has the first `count`
-// sources, out[2i + 1] the others.
-template <int J, class R>
-void woven_sum_of(R* out, const R* const* sources, const R* weights, const Rows& rows) {
-  const R* s[2 * J];
-  R w[2 * J];
-  for (int j = 0; j < 2 * J; ++j) {
-    s[j] = sources[j];
-    w[j] = weights[j];
-  }
-  const I n = rows.n;
-  for (I row = 0; row < rows.count; ++row) {
-    R* __restrict const to = out + row * rows.out_step;
-    for (I i = 0; i < n; ++i) {
-      R even = w[0] * s[0][i], odd = w[J] * s[J][i];
-      for (int j = 1; j < J; ++j) {
-        even += w[j] * s[j][i];
-        odd += w[J + j] * s[J + j][i];
-      }
-      to[2 * i] = even;
-      to[2 * i + 1] = odd;
-    }
-    for (int j = 0; j < 2 * J; ++j) {
-      s[j] += rows.source_step;
-    }
-  }
-}
-
-template <class R>
-bool woven_sum(R* out, const R* const* s, const R* w, I count, const Rows& rows) {
-  return with_count<2, 4>(
-      count, [&](auto j) { woven_sum_of<decltype(j)::value>(out, s, w, rows); });
-}
-
-// Split 2 · `pairs` elements into even and odd ones, as far as whole vectors go. Return the number
-// of pairs that were split. Compilers take twice the shuffles.
-FG_LOCAL I split_pairs(float* even, float* odd, const float* from, I pairs) {
-  I i = 0;
-  static_cast<void>(even), static_cast<void>(odd), static_cast<void>(from),
-      static_cast<void>(pairs);
-#if defined(__AVX2__)
-  const auto in_order = [](__m256 v) {
-    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8));
-  };
-  for (; i + 8 <= pairs; i += 8) {
-    const __m256 a = _mm256_loadu_ps(from + 2 * i), b = _mm256_loadu_ps(from + 2 * i + 8);
-    _mm256_storeu_ps(even + i, in_order(_mm256_shuffle_ps(a, b, 0x88)));
-    _mm256_storeu_ps(odd + i, in_order(_mm256_shuffle_ps(a, b, 0xdd)));
-  }
-#endif
-  return i;
-}
-
-FG_LOCAL I split_pairs(double*, double*, const double*, I) { return 0; }
-
-// Split a row of `length` pixels of `inner` elements into an array for each remainder by `step`.
-// The arrays are `split` pixels apart.
-template <class R>
-FG_LOCAL void split_row(
-    R* __restrict to, const R* __restrict from, I step, I split, I length, I inner) {
-  if (inner == 1 && step == 2) {
-    R *even = to, *odd = to + split;
-    for (I i = split_pairs(even, odd, from, length / 2); i < length / 2; ++i) {
-      even[i] = from[2 * i];
-      odd[i] = from[2 * i + 1];
-    }
-    if (length % 2) {
-      even[length / 2] = from[length - 1];
-    }
-    return;
-  }
-  for (I remainder = 0; remainder < step; ++remainder) {
-    for (I i = 0, p = remainder; p < length; ++i, p += step) {
-      for (I c = 0; c < inner; ++c) {
-        to[(remainder * split + i) * inner + c] = from[p * inner + c];
-      }
-    }
-  }
-}
-
-// Interleave the arrays of a period's phases, each of `length` pixels, to one of `count` pixels.
-template <class R>
-FG_LOCAL void weave(
-    R* __restrict to, const R* __restrict from, I period, I length, I count, I inner) {
-  if (inner == 1 && period == 2) {
-    const R *even = from, *odd = from + length;
-    for (I i = 0; i < count / 2; ++i) {
-      to[2 * i] = even[i];
-      to[2 * i + 1] = odd[i];
-    }
-    if (count % 2) {
-      to[count - 1] = even[count / 2];
-    }
-    return;
-  }
-  for (I p = 0; p < count; ++p) {
-    for (I c = 0; c < inner; ++c) {
-      to[p * inner + c] = from[(p % period * length + p / period) * inner + c];
-    }
-  }
-}
 
 template <class R>
 class Blocks {
  public:
-  Blocks(const Arguments& a, const Plan<R>& plan, const Workspace<R>& w, bool streaming)
-      : a_(a), y_(plan.y), x_(*plan.x), plan_(plan), w_(w), streaming_(streaming),
-        native_(a.dtype == DType::f32 || a.dtype == DType::f64),
+  // With an epilogue, it writes the results.
+  Blocks(
+      const Arguments& a, const Plan<R>& plan, const Workspace<R>& w, bool streaming,
+      EpilogueRows<R>* epilogue)
+      : a_(a), y_(plan.y), x_(*plan.x), plan_(plan), w_(w), epilogue_(epilogue),
+        streaming_(streaming), native_(a.dtype == DType::f32 || a.dtype == DType::f64),
         split_(splits(plan.x->advance, a.inner)), inner_(a.inner) {}
 
   void run(I block) {
@@ -198,7 +50,7 @@ class Blocks {
     open_input(image);
     const I at =
         ((image * a_.y.out + first_y_ * y_.period) * a_.x.out + first_x_ * x_.period) * inner_;
-    const bool in_place = native_ && !streaming_;
+    const bool in_place = native_ && !streaming_ && !epilogue_;
     result_ = in_place ? as<R>(a_.output) + at : w_.result;
     result_step_ = (in_place ? a_.x.out : pixels_) * inner_;
     if (a_.separable) {
@@ -399,6 +251,10 @@ class Blocks {
     for (I piece = 0; piece < pieces; ++piece) {
       const R* const from = result_ + piece * n;
       const I to = at + piece * a_.x.out * inner_, step = native_ ? n : block_size;
+      if (epilogue_) {
+        epilogue_->write(to / inner_, from, n / inner_);
+        continue;
+      }
       for (I i = 0; i < n; i += step) {
         store(
             a_.dtype, a_.output, to + i, from + i, static_cast<int>(std::min(step, n - i)),
@@ -411,6 +267,7 @@ class Blocks {
   const Bank<R>&y_, &x_;
   const Plan<R>& plan_;
   const Workspace<R>& w_;
+  EpilogueRows<R>* const epilogue_;
   const bool streaming_, native_;
   const bool split_;  // a staged row has an array for each remainder of the advance
   const I inner_;
@@ -427,8 +284,8 @@ class Blocks {
 // Filter groups of small images, each as one image of `group` channels.
 template <class R>
 void run_groups(
-    const Arguments& a, const Plan<R>& plan, const Workspace<R>& w, bool streaming, I begin,
-    I end) {
+    const Arguments& a, const Plan<R>& plan, const Workspace<R>& w, bool streaming,
+    EpilogueRows<R>* epilogue, I begin, I end) {
   const I in = a.y.in * a.x.in, out = a.y.out * a.x.out, count = plan.cut.across * plan.cut.down;
   const bool native = a.dtype == DType::f32 || a.dtype == DType::f64;
   Arguments one = a;
@@ -437,7 +294,7 @@ void run_groups(
   one.inner = group;
   one.input = w.widened;
   one.output = w.result;
-  Blocks<R> blocks(one, plan, w, false);
+  Blocks<R> blocks(one, plan, w, false, nullptr);
   for (I at = begin; at < end; ++at) {
     const I first = at * group, planes = std::min(group, a.outer - first);
     const R* from = w.planar;
@@ -450,10 +307,14 @@ void run_groups(
     for (I block = 0; block < count; ++block) {
       blocks.run(block);
     }
-    const bool in_place = native && !streaming;
+    const bool in_place = native && !streaming && !epilogue;
     R* const to = in_place ? as<R>(a.output) + first * out : w.planar;
     transpose(w.result, group, to, out, out, planes);
-    if (!in_place) {
+    if (epilogue) {
+      for (I plane = 0; plane < planes; ++plane) {
+        epilogue->write((first + plane) * out, to + plane * out, out);
+      }
+    } else if (!in_place) {
       for_each_block(planes * out, [&](I i, int n) {
         store(a.dtype, a.output, first * out + i, to + i, n, streaming);
       });
@@ -465,10 +326,12 @@ template <class R>
 void run(
     const Arguments& a, const Plan<R>& plan, const Workspace<R>& w, bool streaming, I begin,
     I end) {
+  EpilogueRows<R> rows(a, w.parameters, streaming);
+  EpilogueRows<R>* const epilogue = a.has_epilogue ? &rows : nullptr;
   if (plan.planes > 1) {
-    run_groups(a, plan, w, streaming, begin, end);
+    run_groups(a, plan, w, streaming, epilogue, begin, end);
   } else {
-    Blocks<R> blocks(a, plan, w, streaming);
+    Blocks<R> blocks(a, plan, w, streaming, epilogue);
     for (I block = begin; block < end; ++block) {
       blocks.run(block);
     }

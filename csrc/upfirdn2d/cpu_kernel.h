@@ -47,10 +47,11 @@ struct Plan {
 };
 
 // Memory of one thread. The caller allocates it because kernels must not. In a group, `widened` has
-// its images, `result` its results, and `planar` either one as the tensor has it, for half types.
+// its images, `result` its results, and `planar` either one as the tensor has it, for half types or
+// an epilogue. `parameters` has the epilogue's scale and b of an image in channels_last.
 template <class R>
 struct Workspace {
-  R *staged, *planar, *result, *widened;
+  R *staged, *planar, *result, *widened, *parameters;
   const R** sources;
   R* weights;
 };

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <numeric>
 
+#include "../common/activation.h"
 #include "../common/problem.h"
 
 namespace fg::upfirdn2d {
@@ -32,6 +33,18 @@ static constexpr Phase phase(const Axis& a, std::int64_t r) {
   return {(start + tap) / a.up, tap, tap < a.taps ? (a.taps - 1 - tap) / a.up + 1 : 0};
 }
 
+// The epilogue of a layer that upsamples: y = clamp(gain · act(scale·z + noise + b)) of the
+// filtered image z. Null is a scale of 1, or no noise or b.
+struct Epilogue {
+  DType dtype;
+  Act act;
+  double alpha, gain, clamp;  // clamp is NaN for none, and rounded to dtype
+  std::int64_t channels;
+  bool shared_noise;  // noise is [pixels], the same for every image; else [batch][pixels]
+  const void *scale, *noise, *b;  // scale is [batch][channels], b [channels]
+  void* filtered;                 // z, in the layout of the output, or null
+};
+
 struct Arguments {
   DType dtype;
   // Memory is [outer][y][x][inner]. inner is 1 for contiguous images and C for channels_last ones.
@@ -44,6 +57,8 @@ struct Arguments {
   bool separable = true;
   bool flip = false;
   double gain = 1;
+  bool has_epilogue = false;
+  Epilogue epilogue{};
 };
 
 void run(const Arguments& a);

@@ -16,7 +16,7 @@ def test_every_op_is_on_the_page():
     shown = {name for op, others in OPS.items() for name in (op, *others)}
     assert shown == {n for n in ops.__all__ if n.islower()} - {"backends", "use_backend"}
     # They are parts of conv2d and of modulated_conv2d.
-    assert set(all_specs()) - {"grouped_conv2d", "modulation_factors"} <= set(OPS)
+    assert set(all_specs()) - {"grouped_conv2d", "modulation_factors", "upfirdn2d_act"} <= set(OPS)
 
 
 def test_grouped_convolutions_are_as_exact_as_others():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from fastgan.ops._activations import Options
 from fastgan.ops._library import choose_backend
 from fastgan.ops.conv2d.arguments import check_convolution
 from fastgan.ops.conv2d.convolve import convolve, convolve_transposed
@@ -14,6 +15,7 @@ from fastgan.ops.conv2d_resample.arguments import (
     check_size,
     resampling_factor,
 )
+from fastgan.ops.scale_bias_act import epilogue
 from fastgan.ops.upfirdn2d import resampled
 from fastgan.ops.upfirdn2d.arguments import (
     Sides,
@@ -23,8 +25,12 @@ from fastgan.ops.upfirdn2d.arguments import (
     filter_taps,
     four_sides,
 )
+from fastgan.ops.upfirdn2d_act import fuses, upfirdn2d_act
 
 __all__ = ["conv2d_resample"]
+
+#: Scale, noise, bias and activation of :func:`fastgan.ops.scale_bias_act`.
+Epilogue = tuple[Tensor | None, Tensor | None, Tensor | None, Options]
 
 
 def conv2d_resample(
@@ -98,11 +104,19 @@ def conv2d_resample(
 def resample(
     chosen: str, x: Tensor, weight: Tensor, style: Tensor | None, f: Tensor | None, *,
     up: int, down: int, sides: Sides, groups: int, flip_weight: bool, flip_filter: bool,
+    after: Epilogue | None = None,
 ) -> Tensor:  # fmt: skip
     """Run :func:`conv2d_resample` with checked arguments on backend ``chosen``.
 
-    ``style[N, C]`` scales the channels of ``x``.
+    ``style[N, C]`` scales the channels of ``x``. With ``after``, scale_bias_act follows, in one
+    pass with the filter of ``up`` where that is the last step.
     """
+    if after is not None and (up == 1 or down > 1 or not fuses(chosen)):
+        z = resample(
+            chosen, x, weight, style, f, up=up, down=down, sides=sides, groups=groups,
+            flip_weight=flip_weight, flip_filter=flip_filter,
+        )  # fmt: skip
+        return epilogue(chosen, z, *after)
     if up > 1:
         sides = centred_up(filter_taps(f), (up, up), sides)
     if down > 1:
@@ -117,6 +131,11 @@ def resample(
             step, y = up, convolve(chosen, x, weight, style, groups=groups)
         else:
             step, (y, sides) = 1, _transposed(chosen, x, weight, style, up, sides, groups)
+        if after is not None:
+            return upfirdn2d_act(
+                chosen, y, f, *after, up=step, sides=sides, flip_filter=flip_filter,
+                filter_gain=float(up * up),
+            )  # fmt: skip
         y = resampled(y, f, (step, step), (1, 1), sides, flip_filter, up * up, chosen)
         if down == 1:
             return y

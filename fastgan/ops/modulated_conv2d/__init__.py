@@ -25,7 +25,6 @@ from fastgan.ops.conv2d_resample import resample
 from fastgan.ops.conv2d_resample.arguments import check_size, resampling_factor
 from fastgan.ops.modulated_conv2d.fused import fused_suits, run_fused, set_fused_modulation
 from fastgan.ops.modulation_factors import modulation_factors, reference
-from fastgan.ops.scale_bias_act import epilogue
 from fastgan.ops.upfirdn2d.arguments import check_filter, four_sides
 
 __all__ = ["modulated_conv2d", "set_fused_modulation"]
@@ -149,11 +148,11 @@ def modulated_conv2d(
             if fused:
                 return run_fused(*tensors, *options)
             return ops_of(chosen).winograd_conv2d_act(*tensors, *pads, *options)
-    z = resample(
+    return resample(
         chosen, x, weight, styles, resample_filter,
         up=up, down=down, sides=sides, groups=1, flip_weight=up == 1, flip_filter=False,
+        after=(scale, noise, bias, options),
     )  # fmt: skip
-    return epilogue(chosen, z, scale, noise, bias, options)
 
 
 def _factors(
