@@ -86,3 +86,28 @@ def test_without_the_filtered_image_it_is_computed_again(backend, device):
         assert z.numel() == (y.numel() if keep else 0)
         gradients.append(torch.autograd.grad(y.square().sum(), [x, scale]))
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*gradients))
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize(
+    "f,layout,dtype,capability",
+    [
+        pytest.param(torch.empty(4), torch.contiguous_format, torch.float32, 90, id="rows"),
+        pytest.param(torch.empty(4), torch.channels_last, torch.bfloat16, 100, id="channels_last"),
+        pytest.param(torch.empty(4), torch.channels_last, torch.float32, 80, id="channels_last-80"),
+        pytest.param(torch.empty(13, 13), torch.contiguous_format, torch.half, 90, id="direct"),
+    ],
+)
+@pytest.mark.parametrize("keep", [False, True])
+def test_triton_kernels_compile_ahead_of_time(f, layout, dtype, capability, keep, tmp_path):
+    from fastgan.ops.upfirdn2d_act import triton as kernels
+    from tests.ops import triton_target
+
+    x = torch.empty(2, 128, 65, 65, dtype=dtype, memory_format=layout)
+    size = [67 - f.shape[-1]] * 2
+    rest = [torch.empty(s, dtype=dtype) for s in ((2, 128), (2, 1, size[1], size[0]), (128,))]
+    settings = ([1, 1], [1, 1], [1, 1], size, False, 4.0, "lrelu", 0.2, 1.4, 256.0, keep)
+    with triton_target.launches(capability) as launched:
+        kernels.upfirdn2d_act(x, f, *rest, *settings)
+    (compiled,) = launched
+    triton_target.check(compiled, capability, tmp_path)

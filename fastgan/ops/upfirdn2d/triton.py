@@ -14,15 +14,17 @@ any padding; lanes that are columns are separated in registers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from fastgan.ops._layout import memory_format
+from fastgan.ops._layout import image_like, memory_format
 from fastgan.ops._triton import ACCUMULATE, SUMS, join_lanes, on_device, power_of_two, split_lanes
 from fastgan.ops.upfirdn2d import reference
+from fastgan.ops.upfirdn2d.epilogue import NOTHING, act_of, parameter
 from fastgan.ops.upfirdn2d.strip_layout import Axis, Layout, choose_layout, relative, span
 
 # -------------------------------------------------------------------------- the strip kernel
@@ -115,6 +117,8 @@ SIZES = (
     "first_y",
     "rows",
     "strips",
+    "channels",
+    "noise_step",
 )
 
 
@@ -122,6 +126,8 @@ SIZES = (
 def strip_kernel(
     x_ptr, f_ptr, out_ptr, gain: tl.float64,
     in_h, in_w, out_h, out_w, inner, items, groups, first_x, first_y, rows, strips, f_start, f_step,
+    filtered_ptr, scale_ptr, noise_ptr, b_ptr, channels, noise_step,
+    alpha: tl.float64, act_gain: tl.float64, clamp: tl.float64, ACT: tl.constexpr,
     PHASES_X: tl.constexpr, PHASES_Y: tl.constexpr, UP_X: tl.constexpr, UP_Y: tl.constexpr,
     ADVANCE_X: tl.constexpr, ADVANCE_Y: tl.constexpr, TAPS_X: tl.constexpr, TAPS_Y: tl.constexpr,
     SPAN_X: tl.constexpr, SPAN_Y: tl.constexpr, SEPARABLE: tl.constexpr,
@@ -149,7 +155,7 @@ def strip_kernel(
         pitch = VECTOR
         x_ptr += column[:, None] * VECTOR + lane
         lane = tl.arange(0, WIDTH)[None, :]
-        out_ptr += out_column[:, None] + lane
+        out_at = (out_column[:, None] + lane).to(tl.int64)
         inside_out = there[:, None] & (out_column[:, None] + lane < out_w * STORE)
         in_pitch = in_w.to(tl.int64) * VECTOR
         out_pitch = out_w.to(tl.int64) * STORE
@@ -161,7 +167,7 @@ def strip_kernel(
         out_column = group * WIDTH
         pitch = inner * VECTOR
         x_ptr += column.to(tl.int64)[:, None] * pitch + channel
-        out_ptr += out_column.to(tl.int64)[:, None] * pitch + channel
+        out_at = out_column.to(tl.int64)[:, None] * pitch + channel
         in_pitch = in_w.to(tl.int64) * pitch
         out_pitch = out_w.to(tl.int64) * pitch
     inside = ()
@@ -174,7 +180,20 @@ def strip_kernel(
     out_y = q * len(PHASES_Y)
     image = (place // strips).to(tl.int64)
     x_ptr += ((image * in_h + y) * in_pitch)[:, None]
-    out_ptr += ((image * out_h + out_y) * out_pitch)[:, None]
+    out_at += ((image * out_h + out_y) * out_pitch)[:, None]
+    if ACT is not None:
+        # An image has its channels as planes, or side by side.
+        planes = tl.cast(channels, tl.int64) // inner // (1 if ALONG_X else VECTOR)
+        batch = image // planes
+        plane = (image % planes)[:, None]
+        channel = plane if ALONG_X else plane + channel
+        scale_at = (batch * channels)[:, None] + channel
+        scale = parameter(scale_ptr, scale_at, there[:, None], 1.0, ACC)
+        b = parameter(b_ptr, channel, there[:, None], 0.0, ACC)
+        noise_at = (batch * noise_step)[:, None]
+    alpha = tl.full((), alpha, ACC)
+    act_gain = tl.full((), act_gain, ACC)
+    clamp = tl.full((), clamp, ACC)
 
     gain = tl.full((), gain, ACC)
     weights = _weights(f_ptr, f_start, f_step, TAPS_Y if SEPARABLE else TAPS_X * TAPS_Y, ACC)
@@ -212,20 +231,35 @@ def strip_kernel(
                 GROUP,
                 SEPARABLE,
             )
-            at = out_ptr + out_pitch * r
+            at = out_at + out_pitch * r
             made = (step >= WARM_UP) & (out_y + r < out_h)
             if ALONG_X:
-                whole = (join_lanes(out, BLOCK, WIDTH) * gain).to(out_ptr.dtype.element_ty)
-                tl.store(at, whole, inside_out & made[:, None])
+                whole = join_lanes(out, BLOCK, WIDTH) * gain
+                wanted = inside_out & made[:, None]
+                if ACT is not None:
+                    if filtered_ptr is not None:
+                        tl.store(filtered_ptr + at, whole.to(filtered_ptr.dtype.element_ty), wanted)
+                    pixel = ((out_y + r) * (out_w * STORE) + out_column)[:, None] + lane
+                    noise = parameter(noise_ptr, noise_at + pixel, wanted, 0.0, ACC)
+                    whole = act_of(whole * scale + noise + b, alpha, act_gain, clamp, ACT)
+                tl.store(out_ptr + at, whole.to(out_ptr.dtype.element_ty), wanted)
             else:
                 for c in tl.static_range(WIDTH):
-                    tl.store(
-                        at + pitch * c,
-                        (out[c] * gain).to(out_ptr.dtype.element_ty),
-                        (there & made & (out_column + c < out_w))[:, None],
-                    )
+                    value = out[c] * gain
+                    wanted = (there & made & (out_column + c < out_w))[:, None]
+                    if ACT is not None:
+                        if filtered_ptr is not None:
+                            tl.store(
+                                filtered_ptr + at + pitch * c,
+                                value.to(filtered_ptr.dtype.element_ty),
+                                wanted,
+                            )
+                        pixel = ((out_y + r) * out_w + out_column + c)[:, None]
+                        noise = parameter(noise_ptr, noise_at + pixel, wanted, 0.0, ACC)
+                        value = act_of(value * scale + noise + b, alpha, act_gain, clamp, ACT)
+                    tl.store(out_ptr + at + pitch * c, value.to(out_ptr.dtype.element_ty), wanted)
         x_ptr += ADVANCE_Y * in_pitch
-        out_ptr += len(PHASES_Y) * out_pitch
+        out_at += len(PHASES_Y) * out_pitch
         y += ADVANCE_Y
         out_y += len(PHASES_Y)
 
@@ -245,6 +279,8 @@ def direct_kernel(
     x_ptr, f_ptr, out_ptr, gain: tl.float64,
     in_h, in_w, out_h, out_w, inner, rows, tiles,
     up_x, up_y, down_x, down_y, pad_x, pad_y, taps_x, taps_y, f_start, f_step,
+    filtered_ptr, scale_ptr, noise_ptr, b_ptr, channels, noise_step,
+    alpha: tl.float64, act_gain: tl.float64, clamp: tl.float64, ACT: tl.constexpr,
     BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """Filter a tile of ``[outer·y, x·inner]`` by a loop over the taps, for any factors."""
@@ -278,7 +314,23 @@ def direct_kernel(
         f_ptr += f_step * (up_y * taps_x)
     inside = (row < rows)[:, None] & (column < out_w * inner)[None, :]
     at = row.to(tl.int64)[:, None] * out_w * inner + column[None, :]
-    tl.store(out_ptr + at, (total * tl.full((), gain, ACC)).to(out_ptr.dtype.element_ty), inside)
+    total = total * tl.full((), gain, ACC)
+    if ACT is not None:
+        if filtered_ptr is not None:
+            tl.store(filtered_ptr + at, total.to(filtered_ptr.dtype.element_ty), inside)
+        planes = tl.cast(channels, tl.int64) // inner
+        image = row // out_h
+        batch = (image // planes)[:, None]
+        channel = (image % planes)[:, None] + channel[None, :]
+        scale = parameter(scale_ptr, batch * channels + channel, inside, 1.0, ACC)
+        b = parameter(b_ptr, channel, inside, 0.0, ACC)
+        pixel = (row % out_h)[:, None] * out_w + (column // inner)[None, :]
+        noise = parameter(noise_ptr, batch * noise_step + pixel, inside, 0.0, ACC)
+        total = act_of(
+            total * scale + noise + b, tl.full((), alpha, ACC), tl.full((), act_gain, ACC),
+            tl.full((), clamp, ACC), ACT,
+        )  # fmt: skip
+    tl.store(out_ptr + at, total.to(out_ptr.dtype.element_ty), inside)
 
 
 # ---------------------------------------------------------------------------------- launches
@@ -304,7 +356,7 @@ def strip_rows(columns: int, quotients: int, span: int, advance: int) -> int:
 
 def _strips(
     x: Tensor, f: Tensor | None, out: Tensor, axes: tuple[Axis, ...], outer: int, inner: int,
-    layout: Layout, flip: bool, gain: float, separable: bool,
+    layout: Layout, flip: bool, gain: float, separable: bool, after: dict[str, Any],
 ) -> None:  # fmt: skip
     axis_x, axis_y = axes
     first_y, phases_y = relative(axis_y.phases(), 1)
@@ -329,13 +381,13 @@ def _strips(
             ADVANCE_X=axis_x.advance, ADVANCE_Y=axis_y.advance, TAPS_X=axis_x.taps,
             TAPS_Y=axis_y.taps, SPAN_X=layout.span_x, SPAN_Y=span_y, SEPARABLE=separable,
             ALONG_X=layout.along_x, GROUP=layout.group, VECTOR=layout.vector, STORE=layout.store,
-            BLOCK=BLOCK, ACC=ACCUMULATE[x.dtype],
+            BLOCK=BLOCK, ACC=ACCUMULATE[x.dtype], **after,
         )  # fmt: skip
 
 
 def _direct(
     x: Tensor, f: Tensor | None, out: Tensor, axes: tuple[Axis, ...], outer: int, inner: int,
-    flip: bool, gain: float,
+    flip: bool, gain: float, after: dict[str, Any],
 ) -> None:  # fmt: skip
     axis_x, axis_y = axes
     rows, columns = outer * axis_y.out, axis_x.out * inner
@@ -351,6 +403,7 @@ def _direct(
             axis_x.up, axis_y.up, axis_x.down, axis_y.down, axis_x.pad, axis_y.pad, axis_x.taps,
             axis_y.taps, *((0, 1) if flip else (axis_x.taps * axis_y.taps - 1, -1)),
             BLOCK_ROWS=block_rows, BLOCK_COLUMNS=block_columns, ACC=ACCUMULATE[out.dtype],
+            **after,
         )  # fmt: skip
 
 
@@ -358,42 +411,45 @@ def upfirdn2d(
     x: Tensor, f: Tensor | None, up: Sequence[int], down: Sequence[int], pad: Sequence[int],
     size: Sequence[int], flip: bool, gain: float,
 ) -> Tensor:  # fmt: skip
+    out = image_like(x, (size[1], size[0]))
+    filter_into(out, x, f, up, down, pad, flip, gain, NOTHING)
+    return out
+
+
+def filter_into(
+    out: Tensor, x: Tensor, f: Tensor | None, up: Sequence[int], down: Sequence[int],
+    pad: Sequence[int], flip: bool, gain: float, after: dict[str, Any],
+) -> None:  # fmt: skip
+    """Write the result of upfirdn2d and the epilogue ``after`` to ``out``, in the layout of ``x``.
+
+    The epilogue is that of :mod:`fastgan.ops.upfirdn2d.epilogue`.
+    """
     n, c, h, w = x.shape
-    taps = reference.axis_taps(f)
+    taps, size = reference.axis_taps(f), (out.shape[3], out.shape[2])
     axis_x, axis_y = axes = tuple(Axis(*a) for a in zip((w, h), size, up, down, pad, taps))
     if max(max(a.size * a.up, a.out * a.down, abs(a.pad)) + a.taps * a.down for a in axes) > 2**30:
         raise _too_large(x)
-    memory = memory_format(x)
-    out = torch.empty(
-        (n, c, size[1], size[0]), dtype=x.dtype, device=x.device, memory_format=memory
-    )
     if not out.numel():
-        return out
-    if not x.numel() or not all(any(p.count for p in axis.phases()) for axis in axes):
-        return out.zero_()
+        return
+    skips = not all(any(p.count for p in axis.phases()) for axis in axes)
+    if after is NOTHING and (skips or not x.numel()):
+        out.zero_()
+        return
+    memory = memory_format(x)
     x = x.contiguous(memory_format=memory)
     f = None if f is None else f.contiguous()
     inner = c if memory == torch.channels_last else 1
     outer = n * c // inner
     separable = f is None or f.ndim == 1
-    layout = choose_layout(axis_x, axis_y, separable, inner, x.dtype)
+    layout = None if skips else choose_layout(axis_x, axis_y, separable, inner, x.dtype)
     if layout is not None:
-        _strips(x, f, out, axes, outer, inner, layout, flip, gain, separable)
+        _strips(x, f, out, axes, outer, inner, layout, flip, gain, separable, after)
     elif not separable:
-        _direct(x, f, out, axes, outer, inner, flip, gain)
+        _direct(x, f, out, axes, outer, inner, flip, gain, after)
     else:
         # One axis, then the other, with the precision of the sums in between.
         shape = (n, c, h, axis_x.out)
         between = torch.empty(shape, dtype=SUMS[x.dtype], device=x.device, memory_format=memory)
-        _direct(x, f, between, (axis_x, Axis(h, h, 1, 1, 0, 1)), outer, inner, flip, 1.0)
-        _direct(
-            between,
-            f,
-            out,
-            (Axis(axis_x.out, axis_x.out, 1, 1, 0, 1), axis_y),
-            outer,
-            inner,
-            flip,
-            gain,
-        )
-    return out
+        one_x, one_y = Axis(axis_x.out, axis_x.out, 1, 1, 0, 1), Axis(h, h, 1, 1, 0, 1)
+        _direct(x, f, between, (axis_x, one_y), outer, inner, flip, 1.0, NOTHING)
+        _direct(between, f, out, (one_x, axis_y), outer, inner, flip, gain, after)

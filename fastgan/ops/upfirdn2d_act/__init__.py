@@ -77,12 +77,13 @@ define(
     fake=_fake,
     setup_context=_context,
     backward=_backward,
+    triton="fastgan.ops.upfirdn2d_act",
 )
 
 
 def fuses(chosen: str) -> bool:
     """Return True if a backend runs both in one pass."""
-    return chosen == "cpu"
+    return chosen in ("cpu", "triton")
 
 
 def upfirdn2d_act(
