@@ -9,6 +9,7 @@
 #pragma once
 
 #include "axis.cuh"
+#include "epilogue.cuh"
 
 namespace fg::upfirdn2d {
 
@@ -88,25 +89,18 @@ FG_DEVICE T* output_at(T* output, const Blocks& b, std::int64_t image, const Pla
   return output + ((image * b.y.out + p.y0) * b.x.out + p.x) * b.inner + p.c;
 }
 
-template <class T, int V>
-FG_DEVICE void store_sums(T* to, const accumulate_t<T> (&sums)[V], accumulate_t<T> gain) {
-  Vec<T, V> values;
-#pragma unroll
-  for (int e = 0; e < V; ++e) {
-    values[e] = from_accumulate<T>(sums[e] * gain);
-  }
-  store_vec(to, values);
-}
-
 // Filtered rows are stored in shared memory as [row][part][thread of the row][Q]. The parts are a
 // thread's V sums in units of 128 bits.
 template <class R, int V>
 inline constexpr int part_width = V * sizeof(R) < 16 ? V : static_cast<int>(16 / sizeof(R));
 
+template <class E>
+inline constexpr bool ends = !std::is_same_v<E, Nothing>;
+
 // Without a minimum number of blocks per SM, ptxas spills to make room for one more block.
-template <class T, int V>
-__global__ void __launch_bounds__(block_threads, V > 4 ? 3 : 4) separable_kernel(
-    const T* input, T* output, Blocks b) {
+template <class T, int V, class E>
+__global__ void __launch_bounds__(block_threads, ends<E> || V > 4 ? 3 : 4) separable_kernel(
+    const T* input, T* output, Blocks b, E ending) {
   using R = accumulate_t<T>;
   constexpr int Q = part_width<R, V>, parts = V / Q, at_once = 2;
   FG_DYN_SHARED(R, memory);
@@ -175,6 +169,7 @@ __global__ void __launch_bounds__(block_threads, V > 4 ? 3 : 4) separable_kernel
     const R gain = static_cast<R>(b.gain);
     const std::int64_t row_step = b.x.out * b.inner;
     T* const to = output_at(output, b, p.outer, p);
+    const auto image = ending.image(p.outer);
 #pragma unroll 1
     for (int row = threadIdx.z; row < p.height; row += step_y) {
       const Line line = ys[row];
@@ -193,7 +188,8 @@ __global__ void __launch_bounds__(block_threads, V > 4 ? 3 : 4) separable_kernel
           }
         }
       }
-      store_sums<T, V>(to + row * row_step, sums, gain);
+      store_sums<T, V>(
+          to + row * row_step, sums, gain, ending, image, (p.y0 + row) * b.x.out + p.x, p.c);
     }
   }
 }
@@ -202,9 +198,9 @@ __global__ void __launch_bounds__(block_threads, V > 4 ? 3 : 4) separable_kernel
 template <int V>
 inline constexpr int images_at_once = V == 1 ? 4 : 2;
 
-template <class T, int V>
+template <class T, int V, class E>
 __global__ void __launch_bounds__(block_threads, 3) direct_kernel(
-    const T* input, T* output, Blocks b) {
+    const T* input, T* output, Blocks b, E ending) {
   using R = accumulate_t<T>;
   constexpr int N = images_at_once<V>;
   FG_SHARED(Line, xs, [Blocks::widest]);
@@ -259,7 +255,9 @@ __global__ void __launch_bounds__(block_threads, 3) direct_kernel(
 #pragma unroll
     for (int n = 0; n < N; ++n) {
       if (p.outer + n < b.outer) {
-        store_sums<T, V>(to + n * image_step + row * row_step, sums[n], gain);
+        store_sums<T, V>(
+            to + n * image_step + row * row_step, sums[n], gain, ending, ending.image(p.outer + n),
+            (p.y0 + row) * b.x.out + p.x, p.c);
       }
     }
   }
@@ -267,8 +265,8 @@ __global__ void __launch_bounds__(block_threads, 3) direct_kernel(
 
 // ---- host side
 
-template <class T, int V>
-cudaError_t run_blocks(const Arguments& a, cudaStream_t stream) {
+template <class T, int V, class E>
+cudaError_t run_blocks(const Arguments& a, cudaStream_t stream, const E& ending) {
   using R = accumulate_t<T>;
   Blocks b{a.x, a.y, a.outer, a.inner, 0, 0, 0, 0, 0, {a.filter, a.flip}, a.gain, a.separable};
   const std::int64_t vectors = a.inner / V,
@@ -314,10 +312,11 @@ cudaError_t run_blocks(const Arguments& a, cudaStream_t stream) {
   const dim3 block(static_cast<unsigned>(lanes), width, static_cast<unsigned>(depth));
   const T* input = as<T>(a.input);
   T* output = as<T>(a.output);
-  return two_passes ? fg_launch(
-                          separable_kernel<T, V>, grid, block, static_cast<std::size_t>(bytes()),
-                          stream, input, output, b)
-                    : fg_launch(direct_kernel<T, V>, grid, block, 0, stream, input, output, b);
+  return two_passes
+             ? fg_launch(
+                   separable_kernel<T, V, E>, grid, block, static_cast<std::size_t>(bytes()),
+                   stream, input, output, b, ending)
+             : fg_launch(direct_kernel<T, V, E>, grid, block, 0, stream, input, output, b, ending);
 }
 
 }  // namespace fg::upfirdn2d

@@ -67,8 +67,6 @@ Tensor upfirdn2d(
   return y;
 }
 
-#if !defined(USE_CUDA) && !defined(FG_EMU)
-
 std::tuple<Tensor, Tensor> upfirdn2d_act(
     const Tensor& x, const OptionalTensor& f, const OptionalTensor& scale,
     const OptionalTensor& noise, const OptionalTensor& b, const Pair& up, const Pair& down,
@@ -101,11 +99,8 @@ std::tuple<Tensor, Tensor> upfirdn2d_act(
   return {y, z};
 }
 
-FG_REGISTER(upfirdn2d_act)
-
-#endif
-
 FG_REGISTER(upfirdn2d)
+FG_REGISTER(upfirdn2d_act)
 
 }  // namespace
 }  // namespace fg::upfirdn2d

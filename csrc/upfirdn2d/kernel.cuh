@@ -20,9 +20,14 @@ cudaError_t run(const Arguments& a, cudaStream_t stream) {
       return error;
     }
   }
-  const bool wide = a.inner % vec_width<T> == 0 && are_aligned({a.input, a.output});
-  return with_width<vec_width<T>>(
-      wide, [&](auto width) { return run_blocks<T, decltype(width)::value>(a, stream); });
+  const Epilogue& e = a.epilogue;
+  const bool wide =
+      a.inner % vec_width<T> == 0 && are_aligned({a.input, a.output, e.filtered, e.scale, e.b});
+  return with_width<vec_width<T>>(wide, [&](auto width) {
+    constexpr int V = decltype(width)::value;
+    return a.has_epilogue ? run_blocks<T, V>(a, stream, Ending<T>(a))
+                          : run_blocks<T, V>(a, stream, Nothing());
+  });
 }
 
 }  // namespace fg::upfirdn2d

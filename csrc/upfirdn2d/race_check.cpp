@@ -34,7 +34,10 @@ double expected(
   return a.gain * sum;
 }
 
-void check(const Axis& x, const Axis& y, std::int64_t outer, std::int64_t inner, bool separable) {
+// With an epilogue there are three channels, or `inner` of them.
+void check(
+    const Axis& x, const Axis& y, std::int64_t outer, std::int64_t inner, bool separable,
+    bool has_epilogue = false) {
   std::vector<float> input(outer * y.in * x.in * inner), output(outer * y.out * x.out * inner);
   std::vector<float> filter(separable ? x.taps : x.taps * y.taps);
   for (std::size_t i = 0; i < input.size(); ++i) {
@@ -53,13 +56,28 @@ void check(const Axis& x, const Axis& y, std::int64_t outer, std::int64_t inner,
   a.filter = filter.data();
   a.separable = separable;
   a.gain = 0.5;
+  const std::int64_t channels = inner > 1 ? inner : 3, batch = outer * inner / channels,
+                     pixels = y.out * x.out;
+  std::vector<float> scale(batch * channels, 0.5f), noise(batch * pixels, 0.25f), b(channels, -1);
+  std::vector<float> filtered(output.size());
+  if (has_epilogue) {
+    a.has_epilogue = true;
+    a.epilogue = {a.dtype,        Act::piecewise, 0.2,          1.5,          1e9,
+                  channels,       false,          scale.data(), noise.data(), b.data(),
+                  filtered.data()};
+  }
   run_kernels(a);
   std::size_t i = 0;
   for (std::int64_t n = 0; n < outer; ++n) {
     for (std::int64_t oy = 0; oy < y.out; ++oy) {
       for (std::int64_t ox = 0; ox < x.out; ++ox) {
         for (std::int64_t c = 0; c < inner; ++c, ++i) {
-          const double wanted = expected(a, n, oy, ox, c);
+          double wanted = expected(a, n, oy, ox, c);
+          if (has_epilogue) {
+            require_close(filtered[i], wanted);
+            const double v = 0.5 * wanted + 0.25 - 1;
+            wanted = 1.5 * (v < 0 ? 0.2 * v : v);
+          }
           require_close(output[i], wanted);
         }
       }
@@ -88,6 +106,12 @@ FG_RACE_CHECK(upfirdn2d_separable) {
 FG_RACE_CHECK(upfirdn2d_direct) {
   check(axis(20, 2, 1, 2, 5), axis(12, 1, 2, 2, 5), 5, 1, false);
   check(axis(9, 1, 1, 1, 3), axis(18, 1, 1, 1, 3), 3, 8, false);
+}
+
+FG_RACE_CHECK(upfirdn2d_with_an_epilogue) {
+  check(axis(150, 1, 1, 1, 4), axis(9, 1, 1, 1, 4), 3, 1, true, true);
+  check(axis(18, 1, 1, 1, 4), axis(20, 1, 1, 1, 4), 2, 8, true, true);
+  check(axis(9, 1, 1, 1, 3), axis(8, 1, 1, 1, 3), 6, 1, false, true);
 }
 
 }  // namespace fg::upfirdn2d

@@ -16,6 +16,7 @@
 #pragma once
 
 #include "axis.cuh"
+#include "epilogue.cuh"
 
 namespace fg::upfirdn2d {
 
@@ -168,11 +169,62 @@ FG_DEVICE void filter_rows(
   }
 }
 
+// Store the first `count` of V neighbouring columns of a row.
+template <class T, int V>
+FG_DEVICE void store_columns(T* to, const Vec<T, V>& values, bool wide, int count) {
+  if (wide) {
+    store_vec(to, values);
+    return;
+  }
+#pragma unroll
+  for (int e = 0; e < V; ++e) {
+    if (e < count) {
+      to[e] = values[e];
+    }
+  }
+}
+
+// Store sums of V neighbouring columns at `to`, and what follows. Activations are piecewise linear.
+template <class T, int V, class E>
+FG_DEVICE void finish_columns(
+    T* to, const float (&sums)[V], bool wide, int count, const E& ending,
+    const typename E::Image& image, std::int64_t pixel) {
+  Vec<T, V> values;
+#pragma unroll
+  for (int e = 0; e < V; ++e) {
+    values[e] = from_accumulate<T>(sums[e]);
+  }
+  if constexpr (!std::is_same_v<E, Nothing>) {
+    if (ending.filtered) {
+      store_columns<T, V>(ending.filtered + image.first + pixel, values, wide, count);
+    }
+    const float scale = ending.scale ? to_accumulate(ending.scale[image.scale]) : 1.0f,
+                b = ending.b ? to_accumulate(ending.b[image.b]) : 0.0f;
+    Vec<T, V> noise{};
+    if (ending.noise && wide) {
+      noise = load_vec<V>(ending.noise + image.noise + pixel);
+    } else if (ending.noise) {
+#pragma unroll
+      for (int e = 0; e < V; ++e) {
+        if (e < count) {
+          noise[e] = ending.noise[image.noise + pixel + e];
+        }
+      }
+    }
+#pragma unroll
+    for (int e = 0; e < V; ++e) {
+      const float v = sums[e] * scale + to_accumulate(noise[e]) + b;
+      values[e] = from_accumulate<T>(forward<Act::piecewise>(v, ending.scalars));
+    }
+  }
+  store_columns<T, V>(to, values, wide, count);
+}
+
 // Filter filtered to output. A window slides down a patch of V columns.
-template <class T, int P, int A, int J, int V, int Late>
+template <class T, int P, int A, int J, int V, int Late, class E>
 FG_DEVICE void filter_columns(
     const float* filtered, T* output, const Tiles& t, std::int64_t first_image, std::int64_t y0,
-    std::int64_t x0, const float (&coefficients)[2][P][J]) {
+    std::int64_t x0, const float (&coefficients)[2][P][J], const E& ending) {
   constexpr int rows = patch_rows<A>, window = (rows / P - 1) * A + Late * (P - 1) + J;
   float h[P][J];
 #pragma unroll
@@ -211,31 +263,21 @@ FG_DEVICE void filter_columns(
       }
     }
     T* to = images_to + (image * t.y.out + y) * t.x.out + x;
+    const auto place = ending.image(first_image + image);
 #pragma unroll
     for (int o = 0; o < rows; ++o) {
       if (y + o < height) {
-        Vec<T, V> values;
-#pragma unroll
-        for (int e = 0; e < V; ++e) {
-          values[e] = from_accumulate<T>(sums[o][e]);
-        }
-        if (t.wide_output) {
-          store_vec(to + o * t.x.out, values);
-        } else {
-#pragma unroll
-          for (int e = 0; e < V; ++e) {
-            if (x + e < width) {
-              to[o * t.x.out + e] = values[e];
-            }
-          }
-        }
+        finish_columns<T, V>(
+            to + o * t.x.out, sums[o], t.wide_output, width - x, ending, place,
+            (y0 + y + o) * t.x.out + x0 + x);
       }
     }
   }
 }
 
-template <class T, int P, int A, int J, int V>
-__global__ void __launch_bounds__(tile_threads<V>) tile_kernel(const T* input, T* output, Tiles t) {
+template <class T, int P, int A, int J, int V, class E>
+__global__ void __launch_bounds__(tile_threads<V>) tile_kernel(
+    const T* input, T* output, Tiles t, E ending) {
   FG_DYN_SHARED(unsigned char, memory);
   FG_SHARED(float, coefficients, [2][P][J]);
   T* tile = reinterpret_cast<T*>(memory);
@@ -289,14 +331,14 @@ __global__ void __launch_bounds__(tile_threads<V>) tile_kernel(const T* input, T
 
   with_constant<P>(t.y.late, [&](auto late) {
     filter_columns<T, P, A, J, V, decltype(late)::value>(
-        filtered, output, t, first_image, y0, x0, coefficients);
+        filtered, output, t, first_image, y0, x0, coefficients, ending);
   });
 }
 
 // ---- host side
 
-template <class T, int P, int A, int J>
-cudaError_t run_tiles(const Arguments& a, cudaStream_t stream) {
+template <class T, int P, int A, int J, class E>
+cudaError_t run_tiles(const Arguments& a, cudaStream_t stream, const E& ending) {
   constexpr int V = vec_width<T>, rows = patch_rows<A>, widest = A == 2 ? 64 : 128, highest = 64,
                 pixels = 4096;
   const auto axis = [](const Axis& from, int tile) {
@@ -340,7 +382,7 @@ cudaError_t run_tiles(const Arguments& a, cudaStream_t stream) {
       vectors,
       quad_stride,
       a.x.in % V == 0 && are_aligned({input}),
-      a.x.out % V == 0 && are_aligned({output}),
+      a.x.out % V == 0 && are_aligned({output, a.epilogue.noise, a.epilogue.filtered}),
       {a.filter, a.flip},
       static_cast<float>(a.gain),
       Divisor(vectors),
@@ -349,8 +391,8 @@ cudaError_t run_tiles(const Arguments& a, cudaStream_t stream) {
       Divisor(x.tile / V),
       Divisor(y.tile / rows)};
   return fg_launch(
-      tile_kernel<T, P, A, J, V>, dim3(static_cast<unsigned>(grid)), dim3(tile_threads<V>),
-      static_cast<std::size_t>(stacked * y.span * row_bytes), stream, input, output, t);
+      tile_kernel<T, P, A, J, V, E>, dim3(static_cast<unsigned>(grid)), dim3(tile_threads<V>),
+      static_cast<std::size_t>(stacked * y.span * row_bytes), stream, input, output, t, ending);
 }
 
 // Run one of the tile kernels and return true, or return false if none is for these arguments. At
@@ -365,11 +407,19 @@ bool try_tiles(const Arguments& a, cudaStream_t stream, cudaError_t& error) {
   }
   const std::int64_t fewest = std::min(fewest_taps(a.x), fewest_taps(a.y));
   const auto fits = [&](std::int64_t taps) { return most <= taps && taps <= 2 * fewest; };
+  if (a.has_epilogue) {
+    // A layer that upsamples ends with this filter.
+    if (p != 1 || d != 1 || !fits(4) || a.epilogue.act != Act::piecewise) {
+      return false;
+    }
+    error = run_tiles<T, 1, 1, 4>(a, stream, Ending<T>(a));
+    return true;
+  }
   const auto with_taps = [&](auto period, auto advance, auto... taps) {
     constexpr int P = decltype(period)::value, A = decltype(advance)::value;
     const auto ran = [&](auto j) {
       constexpr int J = decltype(j)::value;
-      return fits(J) && (error = run_tiles<T, P, A, J>(a, stream), true);
+      return fits(J) && (error = run_tiles<T, P, A, J>(a, stream, Nothing()), true);
     };
     return (ran(taps) || ...);
   };

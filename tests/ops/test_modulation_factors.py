@@ -41,13 +41,14 @@ def test_a_layer_launches_few_operators_on_a_gpu(dtype, up, demodulate):
     """modulation_factors has two kernels each way; plain PyTorch took 31 operators and 27."""
     forward, backward = operators(dtype, up, demodulate)
     names = {name for _, _, name in forward.by_source}
-    assert {"aten::convolution", "fastgan::scale_bias_act"} <= names
+    last = "fastgan::upfirdn2d_act" if up == 2 else "fastgan::scale_bias_act"
+    assert {"aten::convolution", last} <= names
     assert ("fastgan::modulation_factors" in names) == (demodulate or dtype == torch.bfloat16)
     kernels = [
         counted.count + sum("modulation_factors" in name for _, _, name in counted.by_source)
         for counted in (forward, backward)
     ]
-    assert 3 <= kernels[0] <= 6 and 4 <= kernels[1] <= 7
+    assert 3 <= kernels[0] <= 5 and 4 <= kernels[1] <= 7
 
 
 def test_weights_get_gradients_in_their_layout():

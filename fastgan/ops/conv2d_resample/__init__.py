@@ -25,7 +25,7 @@ from fastgan.ops.upfirdn2d.arguments import (
     filter_taps,
     four_sides,
 )
-from fastgan.ops.upfirdn2d_act import fuses, upfirdn2d_act
+from fastgan.ops.upfirdn2d_act import upfirdn2d_act
 
 __all__ = ["conv2d_resample"]
 
@@ -111,7 +111,7 @@ def resample(
     ``style[N, C]`` scales the channels of ``x``. With ``after``, scale_bias_act follows, in one
     pass with the filter of ``up`` where that is the last step.
     """
-    if after is not None and (up == 1 or down > 1 or not fuses(chosen)):
+    if after is not None and (up == 1 or down > 1):
         z = resample(
             chosen, x, weight, style, f, up=up, down=down, sides=sides, groups=groups,
             flip_weight=flip_weight, flip_filter=flip_filter,

@@ -81,11 +81,6 @@ define(
 )
 
 
-def fuses(chosen: str) -> bool:
-    """Return True if a backend runs both in one pass."""
-    return chosen in ("cpu", "triton")
-
-
 def upfirdn2d_act(
     chosen: str, x: Tensor, f: Tensor | None, scale: Tensor | None, noise: Tensor | None,
     b: Tensor | None, options: Options, *, up: int = 1, sides: Sides = (0, 0, 0, 0),
