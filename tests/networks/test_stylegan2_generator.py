@@ -174,7 +174,7 @@ def test_half_precision_of_the_highest_resolutions(dtype):
     assert seen == {4: singles, 8: singles, 16: dtype, 32: dtype, "mapping": singles}
     full = g(latents(g), noise_mode="const")
     assert half.dtype == singles and not torch.equal(half, full)
-    assert torch.allclose(half, full, atol=2e-2 if dtype == torch.float16 else 0.15)
+    assert torch.allclose(half, full, atol=2e-2 if dtype == torch.float16 else 0.2)
     assert set(seen.values()) == {singles}
 
 
