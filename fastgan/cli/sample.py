@@ -20,6 +20,7 @@ from fastgan.inference import (
     Drawing,
     direction_strips,
     interpolation,
+    middle_columns,
     mixing_table,
     parse_seeds,
 )
@@ -41,7 +42,7 @@ class SampleOptions:
     checkpoint: tyro.conf.Positional[str]
     """Checkpoint, folder of a run, export (.safetensors) or StyleGAN network (.pkl)."""
     out: str
-    """PNG file, GIF or MP4 for --interpolate, or a folder for a PNG per seed; it is replaced."""
+    """PNG file, also GIF or MP4 for --interpolate, or a folder for a PNG per seed; it is replaced."""
     seed: int | None = None
     """Seed of the noise, 0 if left out: the same seed draws the same images."""
     rows: int | None = None
@@ -67,7 +68,7 @@ class SampleOptions:
     mix: str | None = None
     """StyleGAN2 and 3: table ROWSEEDS:COLUMNSEEDS:LAYERS; LAYERS (coarse, 0-3) are columns'."""
     interpolate: str | None = None
-    """StyleGAN2 and 3: a video that loops through these seeds."""
+    """StyleGAN2 and 3: a video that loops through these seeds, or a PNG of its middle column."""
     frames: int | None = None
     """Frames from one seed of --interpolate to the next, 50 if left out."""
     fps: int | None = None
@@ -144,9 +145,9 @@ def _check(options: SampleOptions, mode: str) -> None:
         raise UsageError("--truncation-cutoff needs --truncation-psi: give both.")
     suffix = Path(options.out).suffix.lower()
     if mode == "interpolate":
-        if suffix not in FORMATS:
+        if suffix not in (*FORMATS, ".png"):
             raise UsageError(
-                f"--out must be a file that ends in .gif or .mp4, got {options.out!r}."
+                f"--out must be a file that ends in .gif, .mp4 or .png, got {options.out!r}."
             )
     elif suffix != ".png" and not (mode == "grid" and _is_folder(options.out)):
         raise UsageError(f"--out must be a file that ends in .png, got {options.out!r}.")
@@ -292,6 +293,9 @@ def _draw_interpolation(options: SampleOptions, gan: Trained) -> str:
         )
     frames = options.frames or 50
     images = interpolation(drawing, seeds, frames, space=options.space or "w")
+    if Path(options.out).suffix.lower() == ".png":
+        save_png(options.out, middle_columns(images))
+        return f"the middle column of pixels of {len(seeds) * frames} frames"
     save_video(options.out, (enlarged(image)[0] for image in images), fps=options.fps or 25)
     return f"a video of {len(seeds) * frames} frames"
 

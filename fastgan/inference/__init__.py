@@ -4,6 +4,7 @@ from fastgan.inference.walks import (
     Drawing,
     direction_strips,
     interpolation,
+    middle_columns,
     mixing_table,
     parse_seeds,
 )
@@ -12,6 +13,8 @@ __all__ = [
     "Drawing",
     "direction_strips",
     "interpolation",
+    "middle_columns",
+    "middle_columns",
     "mixing_table",
     "parse_seeds",
 ]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fastgan.data import to_uint8
+from fastgan.inference.samples import MIN_TILE
 from fastgan.latent.errors import LatentError
 from fastgan.latent.paths import Space, walk
 from fastgan.latent.statistics import estimate_w_avg
@@ -180,6 +182,24 @@ def interpolation(
         latents = (ws[None] for ws in walk(drawing.ws(zs, labels), frames))
     for i, ws in enumerate(latents):
         yield drawing.image(ws, seed=i)
+
+
+def middle_columns(frames: Iterable[Tensor]) -> Tensor:
+    """Return the middle column of pixels of every frame, side by side.
+
+    Details that stick to pixels while the content moves are seen as level stripes (Karras et al.
+    2021, figure 1).
+
+    Args:
+        frames: T images ``[1, C, H, W]`` in [-1, 1].
+
+    Returns:
+        uint8 ``[C, H·k, T·k]``; k enlarges small images to a height of at least 64 pixels.
+    """
+    columns = torch.stack([frame[0, :, :, frame.shape[3] // 2].cpu() for frame in frames], dim=2)
+    scale = max(1, MIN_TILE // columns.shape[1])
+    picture = to_uint8(columns.float())
+    return picture.repeat_interleave(scale, dim=1).repeat_interleave(scale, dim=2)
 
 
 def parse_seeds(text: str) -> list[int]:

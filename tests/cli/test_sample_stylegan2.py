@@ -154,6 +154,19 @@ def test_a_walk(draw, fastgan, run, tmp_path, space):
             assert np.abs(shown - tile(keys, 0, column)).mean() < 8  # of 256 colours
 
 
+def test_the_middle_columns_of_a_walk(draw, run):
+    options = ["--interpolate", "3,5", "--frames", 4]
+    picture, said = draw(run, *options)
+    assert "the middle column of pixels of 8 frames of stylegan2" in said
+    keys, _ = draw(run, "--seeds", "3,5", "--columns", 2)
+    assert picture.shape[0] == 64
+    width = picture.shape[1] // 8
+    for frame, column in ((0, 0), (4, 1)):
+        shown = picture[:, frame * width : (frame + 1) * width]
+        expected = tile(keys, 0, column)[:, 32 : 32 + width]
+        assert np.abs(shown.astype(int) - expected.astype(int)).max() <= 1
+
+
 def test_an_mp4(fastgan, run, tmp_path):
     pytest.importorskip("av")
     options = ["--interpolate", "0-1", "--frames", 3, "--fps", 10]
@@ -238,10 +251,10 @@ def test_a_network_without_a_run(draw, refused, tmp_path):
             "--truncation-psi 1 --truncation-cutoff 7",
             "--truncation-cutoff must be at most 6, the styles of",
         ),
-        ("--interpolate 0-3", "--out must be a file that ends in .gif or .mp4, got "),
+        ("--out a.jpg --interpolate 0-3", "--out must be a file that ends in .gif, .mp4 or .png, "),
         ("--out a.gif", "--out must be a file that ends in .png, got 'a.gif'."),
         (
-            "--out a.gif --interpolate 3",
+            "--interpolate 3",
             "--interpolate must be two seeds or more, such as 0-3, got '3'.",
         ),
         ("--out a.gif --interpolate 0,1 --fps 0", "--fps must be from 1 to 100, got 0."),
