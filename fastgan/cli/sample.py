@@ -42,7 +42,7 @@ class SampleOptions:
     checkpoint: tyro.conf.Positional[str]
     """Checkpoint, folder of a run, export (.safetensors) or StyleGAN network (.pkl)."""
     out: str
-    """PNG file, also GIF or MP4 for --interpolate, or a folder for a PNG per seed; it is replaced."""
+    """PNG file, GIF or MP4 for --interpolate, or folder for a PNG per seed; it is replaced."""
     seed: int | None = None
     """Seed of the noise, 0 if left out: the same seed draws the same images."""
     rows: int | None = None
@@ -68,7 +68,7 @@ class SampleOptions:
     mix: str | None = None
     """StyleGAN2 and 3: table ROWSEEDS:COLUMNSEEDS:LAYERS; LAYERS (coarse, 0-3) are columns'."""
     interpolate: str | None = None
-    """StyleGAN2 and 3: a video that loops through these seeds, or a PNG of its middle column."""
+    """StyleGAN2 and 3: a video that loops through these seeds; as a PNG its middle column."""
     frames: int | None = None
     """Frames from one seed of --interpolate to the next, 50 if left out."""
     fps: int | None = None

@@ -14,7 +14,6 @@ __all__ = [
     "direction_strips",
     "interpolation",
     "middle_columns",
-    "middle_columns",
     "mixing_table",
     "parse_seeds",
 ]
