@@ -10,7 +10,7 @@ import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
@@ -23,10 +23,12 @@ from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.fields import check_fields
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.players import Batch, Networks, Player
+from fastgan.recipes.presets import PRESETS, Preset, PresetName
 from fastgan.recipes.signature import Signature
 
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 HALF_TYPES = ("bf16", "fp16")
+R = TypeVar("R", bound="Recipe")
 # Longest half-life of an average, as a share of the images shown.
 EMA_RAMPUP = 0.05
 
@@ -245,6 +247,71 @@ class Recipe(ABC):
             images: images of the new run.
         """
         return {}
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset | None:
+        """Return the values of the preset `small`, for a CPU or an hour; None if there are none.
+
+        A subclass doesn't inherit them, since it may have other defaults.
+
+        Args:
+            resolution: height and width of the images in pixels.
+            total_images: real images that the run shows, None for the preset's own number.
+        """
+        return None
+
+    @classmethod
+    def find_preset(
+        cls, name: PresetName, *, resolution: int, total_images: int | None = None
+    ) -> Preset:
+        """Return a preset of this recipe.
+
+        Args:
+            name: `paper` for the recipe's defaults, or `small` for a CPU or an hour.
+            resolution: height and width of the images in pixels.
+            total_images: real images that the run shows, None for the preset's own number.
+
+        Raises:
+            RecipeError: the recipe has no such preset.
+        """
+        if name == "paper":
+            return Preset(total_images or cls.default_images, {}, None)
+        if name not in PRESETS:
+            raise RecipeError.of("preset", f"one of {', '.join(PRESETS)}", name)
+        own = "small_preset" in vars(cls)
+        small = cls.small_preset(resolution, total_images) if own else None
+        if small is None:
+            raise RecipeError.of(
+                "preset", f"paper for {cls.name}, which defines no small_preset", name
+            )
+        return small
+
+    @classmethod
+    def with_preset(
+        cls: type[R],
+        name: PresetName,
+        *,
+        resolution: int,
+        total_images: int | None = None,
+        **settings: Any,
+    ) -> R:
+        """Return the recipe with the values of a preset, except for the settings given here.
+
+        Args:
+            name: as for ``find_preset``.
+            resolution: height and width of the images in pixels.
+            total_images: real images that the run shows, None for the preset's own number.
+            **settings: settings of the recipe by name.
+
+        Raises:
+            RecipeError: the recipe has no such preset, or a value can't be used.
+            TypeError: there is no such setting.
+
+        Example:
+            >>> StyleGAN2.with_preset("small", resolution=32, lr=2e-3)
+        """
+        found = cls.find_preset(name, resolution=resolution, total_images=total_images)
+        return cls(**{**found.settings, **settings})
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Recipe:

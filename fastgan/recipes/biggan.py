@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from fastgan.networks.resnet import BigGANGenerator, ResNetDiscriminator, init_orthogonal
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.players import Networks
+from fastgan.recipes.presets import Preset
 from fastgan.recipes.sagan import SAGAN
 
 
@@ -74,6 +75,20 @@ class BigGAN(SAGAN):
     """Length of the class embedding that all blocks of G share."""
     truncation: float | None = None
     """Bound of z in samples: lower is more typical and less varied; None truncates nothing."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        settings = {
+            "ngf": 8,
+            "ndf": 16,
+            "z_dim": 64,
+            "batch": 32,
+            "lr": 5e-4,
+            "d_lr": 1e-3,
+            "embedding_dim": 32,
+            "ema": 0.99,
+        }
+        return Preset(60_000, settings)
 
     def __post_init__(self) -> None:
         super().__post_init__()

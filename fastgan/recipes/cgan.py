@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fastgan.recipes.dcgan import DCGAN
+from fastgan.recipes.presets import Preset, conv_width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,3 +25,8 @@ class CGAN(DCGAN):
     summary: ClassVar[str] = "Mirza 2014: labels beside z and the image, on DCGAN's networks"
 
     conditional: bool = True
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        width = conv_width(resolution)
+        return Preset(60_000, {"ngf": width, "ndf": width, "batch": 32, "lr": 4e-4, "ema": 0.995})

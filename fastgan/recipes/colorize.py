@@ -17,6 +17,7 @@ from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.pix2pix import Pix2Pix
 from fastgan.recipes.players import Batch
+from fastgan.recipes.presets import Preset
 
 # Weights of red, green and blue in Rec. 601.
 LUMA = (0.299, 0.587, 0.114)
@@ -33,6 +34,20 @@ class Colorize(Pix2Pix):
     summary: ClassVar[str] = "Isola 2017: colours for grey images, by pix2pix"
     task: ClassVar[Task | None] = None
     directions: ClassVar[Mapping[str, str]] = {"": "image"}
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        images = total_images or 16_000
+        settings = {
+            "batch": 16,
+            "ngf": 16,
+            "ndf": 8,
+            "patch": 16 if resolution <= 32 else 34,
+            "dropout": 0.0,
+            "lr": 4e-3,
+            "decay_after": max(1, images // 2),
+        }
+        return Preset(images, settings)
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)

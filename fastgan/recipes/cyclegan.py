@@ -26,6 +26,7 @@ from fastgan.recipes.domains import DomainBatch, Domains
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.pair import Pair
 from fastgan.recipes.players import Batch, Loss, Networks
+from fastgan.recipes.presets import Preset
 
 # Resolution from which the ResNet has nine blocks.
 DEEP_FROM = 256
@@ -49,6 +50,22 @@ class CycleGAN(Domains):
     """Weight of the L1 distance between an image and its translation there and back."""
     identity_weight: float = 5.0
     """Weight of the L1 distance between G's input and output in its target domain; 0 for none."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        images = total_images or 4_000
+        settings = {
+            "batch": 8,
+            "ngf": 10,
+            "ndf": 16,
+            "patch": 16 if resolution <= 32 else 34,
+            "blocks": 0,
+            "lr": 3e-3,
+            "identity_weight": 4.0,
+            "ema": 0.95,
+            "decay_after": max(1, images // 2),
+        }
+        return Preset(images, settings)
 
     def __post_init__(self) -> None:
         super().__post_init__()

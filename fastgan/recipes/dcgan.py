@@ -21,6 +21,7 @@ from fastgan.networks.dcgan import RESOLUTIONS, DCGANDiscriminator, DCGANGenerat
 from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import NoiseToImage
+from fastgan.recipes.presets import Preset, conv_width
 from fastgan.recipes.stabilizers import (
     FeatureMatchingSettings,
     FixedSizeSettings,
@@ -45,6 +46,11 @@ class DCGAN(FeatureMatchingSettings, MinibatchSettings, FixedSizeSettings, Noise
     """Norm in D, except in its first and last layer; choose layer for gradient penalties."""
     d_dropout: float = 0.0
     """Dropout after each activation of D; 0 for none."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        width = conv_width(resolution)
+        return Preset(60_000, {"ngf": width, "ndf": width, "batch": 32, "lr": 4e-4, "ema": 0.995})
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -18,6 +18,7 @@ from torch import nn
 from fastgan.networks.mlp import MLPDiscriminator, MLPGenerator
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import NoiseToImage
+from fastgan.recipes.presets import Preset
 from fastgan.recipes.stabilizers import (
     FeatureMatchingSettings,
     FixedSizeSettings,
@@ -47,6 +48,10 @@ class GAN(FeatureMatchingSettings, MinibatchSettings, FixedSizeSettings, NoiseTo
     """Batch norm after each hidden activation of G."""
     dropout: float = 0.3
     """Dropout after each hidden layer of D; 0 for none."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        return Preset(60_000, {"lr": 4e-4, "batch": 32})
 
     def __post_init__(self) -> None:
         super().__post_init__()

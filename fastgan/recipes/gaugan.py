@@ -36,6 +36,7 @@ from fastgan.recipes.errors import RecipeError, one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.patches import Patch, patch_logits, patch_size
 from fastgan.recipes.players import Batch, Loss, Networks
+from fastgan.recipes.presets import Preset
 from fastgan.recipes.signature import Port, Signature, Sizes, called_by
 from fastgan.recipes.stabilizers import ConditionSettings, Side
 from fastgan.recipes.translation import plane
@@ -76,6 +77,21 @@ class GauGAN(ConditionSettings, DirectTranslation):
     """Pixels that a logit of the finest D sees; None takes 70, or the most that images allow."""
     scales: int = 2
     """Discriminators, each for images of half the size of the one before."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        settings = {
+            "batch": 16,
+            "ngf": 6,
+            "ndf": 8,
+            "hidden": 12,
+            "patch": 16 if resolution <= 32 else 34,
+            "scales": 1,
+            "lr": 4e-3,
+            "d_lr": 2e-3,
+            "ema": 0.9,
+        }
+        return Preset(8_000, settings)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,6 +22,7 @@ from fastgan.recipes.direct import TranslationBatch
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.pix2pix import Pix2Pix
 from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Loss, Networks
+from fastgan.recipes.presets import Preset
 from fastgan.recipes.signature import Signature, Sizes, called_by
 from fastgan.recipes.translation import plane
 
@@ -56,6 +57,21 @@ class Inpaint(Pix2Pix):
     dropout: float = 0.0
     hole: tuple[float, float] = (0.25, 0.5)
     """Least and largest height and width of holes, as shares of the image's."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        images = total_images or 24_000
+        settings = {
+            "batch": 32,
+            "ngf": 12,
+            "ndf": 8,
+            "patch": 16 if resolution <= 32 else 34,
+            "norm": "batch",
+            "lr": 6e-3,
+            "ema": 0.95,
+            "decay_after": max(1, images // 2),
+        }
+        return Preset(images, settings)
 
     def __post_init__(self) -> None:
         super().__post_init__()

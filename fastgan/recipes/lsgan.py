@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from fastgan.recipes.dcgan import DCGAN
 from fastgan.recipes.noise import Adversarial
+from fastgan.recipes.presets import Preset, conv_width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,3 +26,10 @@ class LSGAN(DCGAN):
     summary: ClassVar[str] = "Mao 2017: least squares, on DCGAN's networks"
 
     loss: Adversarial = "least-squares"
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        width = conv_width(resolution)
+        return Preset(
+            60_000, {"ngf": width, "ndf": width, "batch": 32, "lr": 6e-4, "d_lr": 2e-4, "ema": 0.99}
+        )

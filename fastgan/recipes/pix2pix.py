@@ -22,6 +22,7 @@ from fastgan.recipes.direct import DirectTranslation, TranslationBatch
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.patches import Patch, discriminator_sizes, patch_logits, patch_size
 from fastgan.recipes.players import Batch, Loss, Networks
+from fastgan.recipes.presets import Preset
 from fastgan.recipes.signature import Port, Signature, Sizes
 from fastgan.recipes.stabilizers import ConditionSettings, Side
 from fastgan.recipes.translation import plane, seeded
@@ -56,6 +57,22 @@ class Pix2Pix(ConditionSettings, DirectTranslation):
     """Dropout in the U-Net's decoder, in samples too; it is the only noise."""
     l1_weight: float = 100.0
     """Weight of the L1 distance from the target in G's loss."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        images = total_images or 16_000
+        settings = {
+            "batch": 16,
+            "ngf": 16,
+            "ndf": 8,
+            "patch": 16 if resolution <= 32 else 34,
+            "dropout": 0.0,
+            "lr": 4e-3,
+            "decay_after": max(1, images // 2),
+            "norm": "batch",
+            "ema": 0.9,
+        }
+        return Preset(images, settings)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -26,6 +26,7 @@ from fastgan.networks.progan import ProGANDiscriminator, ProGANGenerator
 from fastgan.recipes.growing import Growing, at_lowest_resolution
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, Penalty
+from fastgan.recipes.presets import Preset, narrow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,19 @@ class ProGAN(Growing):
     loss: Adversarial = "wasserstein"
     penalty: Penalty = "wgan-gp"
     drift: float = 0.001
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        settings = {
+            **narrow(resolution),
+            "z_dim": 64,
+            "batch": 16,
+            "stable_kimg": 2.0,
+            "fade_kimg": 4.0,
+            "lr": 2e-3,
+            "ema": 0.99,
+        }
+        return Preset(60_000, settings)
 
     def build_networks(self, images: ImageSpec) -> dict[str, nn.Module]:
         g = ProGANGenerator(

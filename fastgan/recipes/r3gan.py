@@ -28,6 +28,7 @@ from fastgan.recipes.half import HalfResolutionSettings
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, NoiseBatch, NoiseToImage, Penalty
 from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Networks, Player
+from fastgan.recipes.presets import Preset
 from fastgan.recipes.stabilizers import FixedSizeSettings
 
 Share = TypeVar("Share", float, Tensor)
@@ -87,6 +88,21 @@ class R3GAN(HalfResolutionSettings, FixedSizeSettings, NoiseToImage):
     """Channels inside a block, as a multiple of those outside."""
     group_size: int = 16
     """Channels per group of the 3×3 convolutions."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        settings = {
+            "channel_base": 24 * resolution,
+            "channel_max": 48 if resolution <= 32 else 96,
+            "blocks": 1,
+            "z_dim": 32,
+            "batch": 16,
+            "lr": 2e-3,
+            "penalty_weight": max(1.0, resolution / 32),
+            "burn_in_kimg": 30.0,
+            "ema_kimg": 1.0,
+        }
+        return Preset(60_000, settings)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,6 +22,7 @@ from fastgan.networks.resnet import ResNetDiscriminator, ResNetGenerator, attent
 from fastgan.nn import apply_spectral_norm
 from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.image_spec import ImageSpec
+from fastgan.recipes.presets import Preset
 from fastgan.recipes.sngan import SNGAN
 
 
@@ -41,6 +42,11 @@ class SAGAN(SNGAN):
     """Divide each weight of G by its spectral norm too."""
     attention: int | None = None
     """Resolution of self-attention, at most half the image's; 0 for none, None for the paper's."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        settings = {"ngf": 8, "ndf": 16, "z_dim": 64, "batch": 32, "lr": 5e-4, "d_lr": 1e-3}
+        return Preset(60_000, settings)
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)

@@ -19,6 +19,7 @@ from fastgan.networks.resnet import RESOLUTIONS, ResNetDiscriminator, ResNetGene
 from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, NoiseToImage
+from fastgan.recipes.presets import Preset
 from fastgan.recipes.stabilizers import FeatureMatchingSettings, FixedSizeSettings
 
 
@@ -43,6 +44,11 @@ class SNGAN(FeatureMatchingSettings, FixedSizeSettings, NoiseToImage):
     """Channels of G at full resolution, up to 16 times as many below; 4 times up to 32×32."""
     ndf: int = 64
     """Channels of D's first block, up to 16 times as many later; twice as many up to 32×32."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        settings = {"ngf": 8, "ndf": 16, "z_dim": 64, "batch": 32, "lr": 5e-4, "n_critic": 2}
+        return Preset(60_000, settings)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -25,6 +25,7 @@ from fastgan.networks.translation import SRGANDiscriminator, SRResNet
 from fastgan.recipes.direct import DirectTranslation, TranslationBatch
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.players import Batch, Loss, Networks, Player
+from fastgan.recipes.presets import Preset
 from fastgan.recipes.signature import Port, Signature, Sizes, called_by
 from fastgan.recipes.stabilizers import ImageSettings, MinibatchSettings
 from fastgan.recipes.translation import plane
@@ -64,6 +65,21 @@ class SRGAN(MinibatchSettings, ImageSettings, DirectTranslation):
     """Weight of the mean squared error in the second stage."""
     adversarial_weight: float = 1e-3
     """Weight of the adversarial loss in G's loss."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        images = total_images or 12_800
+        settings = {
+            "batch": 16,
+            "scale": 2,
+            "ngf": 24,
+            "blocks": 3,
+            "residual": True,
+            "ndf": 8,
+            "lr": 3e-3,
+            "pretrain": images * 3 // 4,
+        }
+        return Preset(images, settings)
 
     def __post_init__(self) -> None:
         super().__post_init__()

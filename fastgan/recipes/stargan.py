@@ -29,6 +29,7 @@ from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.patches import patch_logits
 from fastgan.recipes.players import ABSENT, Batch, Loss, Networks, Player
+from fastgan.recipes.presets import Preset
 from fastgan.recipes.signature import Port, Signature, Sizes, called_by
 from fastgan.recipes.stabilizers import ImageSettings, Penalty
 from fastgan.recipes.translation import plane
@@ -79,6 +80,22 @@ class StarGAN(ImageSettings, DirectTranslation):
     """Weight of the L1 distance between an image and its reconstruction."""
     identity_weight: float = 0.0
     """Weight of the L1 distance between an image and G's output with its own attributes."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        settings = {
+            "batch": 16,
+            "ngf": 16,
+            "ndf": 16,
+            "blocks": 0,
+            "skip": True,
+            "lr": 2e-3,
+            "n_critic": 2,
+            "penalty_weight": 1.0,
+            "identity_weight": 10.0,
+            "ema": 0.97,
+        }
+        return Preset(19_200, settings)
 
     def __post_init__(self) -> None:
         super().__post_init__()

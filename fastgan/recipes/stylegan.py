@@ -25,6 +25,7 @@ from fastgan.recipes.growing import Growing, at_lowest_resolution
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, Penalty
 from fastgan.recipes.players import Batch, DrawRequest, Networks
+from fastgan.recipes.presets import Preset, narrow
 from fastgan.recipes.stabilizers import StyleMixingSettings
 from fastgan.recipes.styles import StyleBatch, per_micro_batch
 
@@ -50,6 +51,24 @@ class StyleGAN(StyleMixingSettings, Growing):
     w_avg_beta: float = 0.998
     """Decay per step of the mean of w, the centre of truncation."""
     style_mixing: float = 0.9
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        settings = {
+            **narrow(resolution),
+            "z_dim": 64,
+            "w_dim": 64,
+            "mapping_layers": 2,
+            "batch": 16,
+            "penalty_weight": 1.0,
+            "style_mixing": 0.0,
+            "stable_kimg": 10.0,
+            "fade_kimg": 5.0,
+            "lr": 3e-3,
+            "ema": 0.995,
+        }
+        # 15,000 images for each resolution from 8×8 on, then 15,000 more.
+        return Preset(15_000 * (resolution.bit_length() - 2), settings)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -20,7 +20,7 @@ keeps to a target (Karras et al. 2020b, section 3, eq. 1). `fastgan.recipes.nois
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, Augmentation, NoiseToImage, Penalty
 from fastgan.recipes.players import Batch, DrawRequest, Networks, Regularizer
+from fastgan.recipes.presets import Preset, narrow
 from fastgan.recipes.stabilizers import (
     EqualizedSettings,
     PathLengthSettings,
@@ -75,6 +76,10 @@ class StyleGAN2(
     path_length_weight: float | None = None
     group_size: int = 4
     """Images per group of minibatch stddev; 1 compares none."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        return _small(resolution)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -172,3 +177,26 @@ class StyleGAN2ADA(StyleGAN2):
 
     augment: Augmentation = "ada"
     mirror: bool = True
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        # Digits have a left and a right.
+        return _small(resolution, mirror=False)
+
+
+def _small(resolution: int, **more: Any) -> Preset:
+    settings = {
+        **narrow(resolution),
+        "z_dim": 64,
+        "w_dim": 64,
+        "mapping_layers": 2,
+        "batch": 16,
+        "group_size": 16,
+        "penalty_weight": max(1.0, resolution / 32),
+        "penalty_every": 1,
+        "path_length_weight": 0.0,
+        "style_mixing": 0.0,
+        "lr": 3e-3,
+        **more,
+    }
+    return Preset(80_000, settings)

@@ -33,6 +33,7 @@ from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, Augmentation, NoiseToImage, Penalty
 from fastgan.recipes.noise_batch import NoiseBatch
 from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Networks
+from fastgan.recipes.presets import Preset, narrow
 from fastgan.recipes.stabilizers import EqualizedSettings, Side
 from fastgan.recipes.styles import ClampedHalfSettings, per_micro_batch
 
@@ -99,6 +100,10 @@ class StyleGAN3T(ClampedHalfSettings, EqualizedSettings, NoiseToImage):
     """Blur of D's images at the start: the distance in pixels at which it is a half; 0 for none."""
     blur_fade_kimg: float | None = None
     """Thousands of images over which the blur ends; None is 200 at a batch of 32, or in ratio."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        return _small(resolution, 90_000)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -186,6 +191,10 @@ class StyleGAN3R(StyleGAN3T):
 
     blur_sigma: float = 10.0
 
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        return _small(resolution, 80_000, blur_sigma=0.0)
+
 
 def blur_taps(sigma: float, *, most: float) -> Tensor | None:
     """Return the taps `2^-(k/σ)²` for k from -⌊3σ⌋ to ⌊3σ⌋, with sum 1; None for a single one.
@@ -202,3 +211,23 @@ def blur_taps(sigma: float, *, most: float) -> Tensor | None:
     k = torch.arange(-side, side + 1)
     taps = torch.where(k.abs() <= radius, torch.exp2(-((k / sigma) ** 2)), torch.zeros(()))
     return taps / taps.sum()
+
+
+def _small(resolution: int, total_images: int, **more: Any) -> Preset:
+    settings = {
+        **narrow(resolution),
+        "z_dim": 64,
+        "w_dim": 64,
+        "num_layers": 6,
+        "margin": 4,
+        "batch": 16,
+        "augment": "none",
+        "group_size": 16,
+        "penalty_weight": 2.0 * max(1.0, resolution / 32),
+        "penalty_every": 1,
+        "lr": 3e-3,
+        "d_lr": 3e-3,
+        **more,
+    }
+    # Alias-free layers are slow on a CPU.
+    return Preset(total_images, settings, resolution=16)

@@ -25,6 +25,7 @@ from fastgan.recipes.direct import DirectTranslation, TranslationBatch
 from fastgan.recipes.errors import one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Loss, Networks
+from fastgan.recipes.presets import Preset
 from fastgan.recipes.signature import Port, Signature
 from fastgan.recipes.stabilizers import (
     AugmentSettings,
@@ -88,6 +89,21 @@ class Text2Image(
     """Length of the vectors of captions and words."""
     encoder: Encoder = "gru"
     """Text encoder: gru reads the words in order, mean averages their vectors."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        settings = {
+            "batch": 32,
+            "ngf": 8,
+            "ndf": 16,
+            "text_dim": 64,
+            "z_dim": 16,
+            "encoder": "mean",
+            "lr": 1e-3,
+            "d_lr": 1e-3,
+            "ema": 0.97,
+        }
+        return Preset(32_000, settings)
 
     def __post_init__(self) -> None:
         super().__post_init__()

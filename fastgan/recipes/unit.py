@@ -25,6 +25,7 @@ from fastgan.recipes.domains import DOMAINS, DomainBatch, Domains
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.pair import Pair
 from fastgan.recipes.players import Batch, DrawRequest, Loss, Networks
+from fastgan.recipes.presets import Preset
 from fastgan.recipes.signature import Wrap, called_by
 
 Norm = Literal["instance", "batch", "none"]
@@ -72,6 +73,20 @@ class UNIT(Domains):
     """Weight of the KL divergences of the latents in the cycle; λ3."""
     cycle_weight: float = 100.0
     """Weight of the L1 distance between an image and its translation there and back; λ4."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        settings = {
+            "batch": 8,
+            "ngf": 8,
+            "ndf": 16,
+            "patch": 16 if resolution <= 32 else 34,
+            "blocks": 0,
+            "norm": "batch",
+            "lr": 3e-3,
+            "ema": 0.97,
+        }
+        return Preset(4_000, settings)
 
     def __post_init__(self) -> None:
         super().__post_init__()

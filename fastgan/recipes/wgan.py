@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from fastgan.recipes.dcgan import DCGAN
 from fastgan.recipes.noise import Adversarial, Optimizing
+from fastgan.recipes.presets import Preset, conv_width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,3 +30,8 @@ class WGAN(DCGAN):
     n_critic: int = 5
     optimizer: Optimizing = "rmsprop"
     lr: float = 5e-5
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        width = conv_width(resolution)
+        return Preset(90_000, {"ngf": width, "ndf": width, "batch": 32, "lr": 2e-4, "n_critic": 3})

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from fastgan.recipes.dcgan import DCGAN, Norm
 from fastgan.recipes.noise import Adversarial, Penalty
+from fastgan.recipes.presets import Preset, conv_width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,3 +33,11 @@ class WGANGP(DCGAN):
     lr: float = 1e-4
     betas: tuple[float, float] = (0.0, 0.9)
     d_norm: Norm = "layer"
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        width = conv_width(resolution)
+        return Preset(
+            60_000,
+            {"ngf": width, "ndf": width, "batch": 16, "lr": 1e-3, "n_critic": 2, "ema": 0.99},
+        )
