@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 import fastgan
+from fastgan._torch_private import has_amx
 from fastgan.ops import backends
 
 
@@ -67,6 +68,17 @@ def threads() -> str:
     else:
         waiting = "active: a waiting thread keeps its core; OMP_WAIT_POLICY=PASSIVE lets it sleep"
     return f"{torch.get_num_threads()}, waiting {waiting}"
+
+
+def amx_kernels() -> str:
+    """Say if convolutions in bfloat16 run on AMX kernels of ours, and if not, why."""
+    if not hasattr(torch.ops.fastgan_runtime, "amx_is_available"):
+        return "no: not in this build, which needs Linux on x86-64 and a compiler that knows AMX"
+    if torch.ops.fastgan_runtime.amx_is_available():
+        return "yes"
+    if has_amx():
+        return "no: FASTGAN_CPU_LEVEL excludes them; unset it"
+    return "no: this CPU or system has no AMX (amx_tile, amx_bf16, avx512_bf16)"
 
 
 def tune_cpu_allocator() -> bool:

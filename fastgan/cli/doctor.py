@@ -11,7 +11,7 @@ from fastgan.cli.parse import parse
 from fastgan.cli.tables import print_tables
 from fastgan.ops import backends
 from fastgan.recipes import RECIPES
-from fastgan.runtime import threads, versions
+from fastgan.runtime import amx_kernels, threads, versions
 from fastgan.training.auto_precision import Choice, choose
 
 
@@ -31,6 +31,7 @@ def _versions() -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, version in versions().items():
         table.add_row(name, version)
+    table.add_row("AMX kernels", amx_kernels())
     table.add_row("threads", threads())
     return table
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from fastgan.ops import BackendStatus
 from fastgan.recipes import RECIPES
-from fastgan.runtime import threads
+from fastgan.runtime import amx_kernels, threads
 from fastgan.training import checkpoint
 from tests.recipes.small_recipes import SMALL
 
@@ -227,6 +229,7 @@ def test_doctor(fastgan, monkeypatch):
     assert re.search(r"^cuda +no +cuda +no driver: install one", outcome.out, re.M)
     assert re.search(r"^cpu +yes +cpu", outcome.out, re.M)
     assert re.search(r"^threads +\d+, waiting passive", outcome.out, re.M)
+    assert re.search(r"^AMX kernels +(yes|no: )", outcome.out, re.M)
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -246,6 +249,21 @@ def test_doctor_here(fastgan):
         re.search(rf"^{name} +(yes|no) ", out, re.M)
         for name in ("cuda", "triton", "cpu", "reference")
     )
+
+
+@pytest.mark.parametrize(
+    "build,cpu,expected",
+    [
+        (SimpleNamespace(), True, "no: not in this build"),
+        (SimpleNamespace(amx_is_available=lambda: True), True, "yes"),
+        (SimpleNamespace(amx_is_available=lambda: False), True, "no: FASTGAN_CPU_LEVEL"),
+        (SimpleNamespace(amx_is_available=lambda: False), False, "no: this CPU or system has no"),
+    ],
+)
+def test_doctor_says_if_amx_kernels_run(monkeypatch, build, cpu, expected):
+    monkeypatch.setattr(torch.ops, "fastgan_runtime", build)
+    monkeypatch.setattr("fastgan.runtime.has_amx", lambda: cpu)
+    assert amx_kernels().startswith(expected)
 
 
 @pytest.mark.parametrize(
