@@ -101,6 +101,11 @@ _OF_NOISE = (
         "--penalty-weight 1 "
         "--burn-in-kimg 30 --ema-kimg 1",
     ),
+    Entry(
+        "lightgan",
+        "Liu et al. 2021",
+        "--ngf 8 --ndf 8 --z-dim 64 --batch 16 --lr 5e-4 --ema 0.995",
+    ),
 )
 
 

@@ -15,6 +15,8 @@ _NETWORKS = {
     "cyclegan-generator": "translation:CycleGANGenerator",
     "dcgan-discriminator": "dcgan:DCGANDiscriminator",
     "dcgan-generator": "dcgan:DCGANGenerator",
+    "lightgan-discriminator": "lightgan:LightDiscriminator",
+    "lightgan-generator": "lightgan:LightGenerator",
     "mlp-discriminator": "mlp:MLPDiscriminator",
     "mlp-generator": "mlp:MLPGenerator",
     "multiscale-discriminator": "translation:MultiScaleDiscriminator",

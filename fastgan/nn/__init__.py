@@ -9,6 +9,7 @@ from fastgan.nn.bias_act import BiasAct
 from fastgan.nn.conv2d import Conv2d
 from fastgan.nn.conv_transpose2d import ConvTranspose2d
 from fastgan.nn.equalized import EqualConv2d, EqualLinear
+from fastgan.nn.excitation import SkipLayerExcitation
 from fastgan.nn.filtered_lrelu import FilteredLReLU
 from fastgan.nn.fourier_input import FourierInput
 from fastgan.nn.minibatch_discrimination import MinibatchDiscrimination
@@ -42,6 +43,7 @@ __all__ = [
     "NoiseInjection",
     "PixelNorm",
     "SelfAttention2d",
+    "SkipLayerExcitation",
     "Upsample2d",
     "apply_spectral_norm",
     "convert_sync_batchnorm",

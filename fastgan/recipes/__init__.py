@@ -13,6 +13,7 @@ from fastgan.recipes.gan import GAN
 from fastgan.recipes.gaugan import GauGAN
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.inpaint import Inpaint
+from fastgan.recipes.lightgan import LightGAN
 from fastgan.recipes.lsgan import LSGAN
 from fastgan.recipes.pix2pix import Pix2Pix
 from fastgan.recipes.players import Batch, DrawRequest, Loss, Networks, Player, Regularizer
@@ -52,6 +53,7 @@ __all__ = [
     "GauGAN",
     "ImageSpec",
     "Inpaint",
+    "LightGAN",
     "Loss",
     "Networks",
     "Pix2Pix",

@@ -19,6 +19,7 @@ from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.gan import GAN
 from fastgan.recipes.gaugan import GauGAN
 from fastgan.recipes.inpaint import Inpaint
+from fastgan.recipes.lightgan import LightGAN
 from fastgan.recipes.lsgan import LSGAN
 from fastgan.recipes.pix2pix import Pix2Pix
 from fastgan.recipes.progan import ProGAN
@@ -57,6 +58,7 @@ RECIPES: dict[str, type[Recipe]] = {
         StyleGAN3T,
         StyleGAN3R,
         R3GAN,
+        LightGAN,
         Pix2Pix,
         CycleGAN,
         UNIT,

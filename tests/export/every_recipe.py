@@ -34,6 +34,7 @@ SETTINGS: dict[str, dict] = {
     "stylegan3-t": {**STYLED, "num_layers": 3},
     "stylegan3-r": {**STYLED, "num_layers": 3},
     "r3gan": {"z_dim": 8, "channel_base": 128, "channel_max": 8, "blocks": 1, "group_size": 4},
+    "lightgan": SMALL,
     "pix2pix": BETWEEN,
     "cyclegan": {**BETWEEN, "blocks": 1, "ema": 0.9},
     "unit": {**BETWEEN, "blocks": 1},

@@ -138,6 +138,12 @@ EXPERIMENTS = (
     by_distance("stylegan3-t", ALIAS_FREE, 260, 0.8),
     by_distance("stylegan3-r", f"{ALIAS_FREE} --blur-sigma 0", 260, 0.8),
     by_distance(
+        "lightgan",
+        "--batch 16 --images 2400 --z-dim 32 --ngf 4 --ndf 4 --lr 1e-3 --ema 0.98",
+        200,
+        0.6,
+    ),
+    by_distance(
         "r3gan",
         "--images 2400 --channel-base 128 --channel-max 32 --z-dim 32 --batch 16 --lr 2e-3 "
         "--ema 0.98 --penalty-weight 1 --blocks 1",

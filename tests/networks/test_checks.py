@@ -23,6 +23,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "cyclegan-generator": {"in_channels": 1, "out_channels": 1, "ngf": 1, "blocks": 1},
     "dcgan-discriminator": {**SIZE, "ndf": 1, "c_dim": 3},
     "dcgan-generator": {**SIZE, "ngf": 1, "z_dim": 6, "c_dim": 3},
+    "lightgan-discriminator": {**SIZE, "ndf": 1},
+    "lightgan-generator": {**SIZE, "ngf": 1, "z_dim": 6},
     "mlp-discriminator": {"image_shape": (1, 16, 16), "hidden": (2,), "c_dim": 3},
     "mlp-generator": {"image_shape": (1, 16, 16), "hidden": (2,), "z_dim": 6, "c_dim": 3},
     "multiscale-discriminator": {"channels": 1, "patch": 16, "ndf": 1, "scales": 1},

@@ -17,6 +17,7 @@ CLASSES, MAPS = {"c_dim": 3}, {"label_channels": 2}
 TEXT = {"vocabulary": 5, "text_dim": 4}
 SMALL = {
     "dcgan-discriminator": {"resolution": 16, "channels": 1, "ndf": 2, **CLASSES},
+    "lightgan-discriminator": {"resolution": 16, "channels": 1, "ndf": 2},
     "mlp-discriminator": {"image_shape": (1, 16, 16), "hidden": [4], **CLASSES},
     "multiscale-discriminator": {"channels": 1, "scales": 2, "patch": 16, "ndf": 2, **MAPS},
     "patch-discriminator": {"channels": 1, "patch": 16, "ndf": 2, **MAPS},
@@ -29,7 +30,7 @@ SMALL = {
     "text-discriminator": {"resolution": 16, "channels": 1, "ndf": 2, **TEXT},
 }  # fmt: skip
 """Arguments of a small network for each name, with a condition where there is one."""
-UNCONDITIONAL = {"srgan-discriminator", "stargan-discriminator"}
+UNCONDITIONAL = {"lightgan-discriminator", "srgan-discriminator", "stargan-discriminator"}
 each = pytest.mark.parametrize("name", SMALL)
 
 

@@ -32,6 +32,7 @@ SMALL: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("stylegan2", "stylegan2-ada"), STYLED),
     **dict.fromkeys(("stylegan3-t", "stylegan3-r"), ALIAS_FREE),
     "r3gan": {"z_dim": 4, "channel_base": 64, "channel_max": 4, "group_size": 4, "blocks": 1},
+    "lightgan": CONVOLUTIONAL,
     "pix2pix": PATCHES,
     "colorize": PATCHES,
     "inpaint": PATCHES,

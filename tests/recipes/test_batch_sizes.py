@@ -23,6 +23,7 @@ ON_A_BATCH_OF_ONE = {
             "sngan",
             "sagan",
             "biggan",
+            "lightgan",
             "gaugan",
             "srgan",
         ),
