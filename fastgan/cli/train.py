@@ -12,6 +12,7 @@ import tyro
 from rich.console import Console
 
 from fastgan.cli import with_options
+from fastgan.cli.choose import with_recipe
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.names import printable
@@ -30,7 +31,7 @@ from fastgan.training.transfer import Source, read_source, source_settings
 
 USAGE = "\n".join(
     [
-        "usage: fastgan train RECIPE [OPTIONS]",
+        "usage: fastgan train [RECIPE] [OPTIONS]",
         "",
         "recipes:",
         *(
@@ -39,6 +40,7 @@ USAGE = "\n".join(
         ),
         "",
         "RECIPE may also be module:Class, a recipe of your own.",
+        "fastgan train --data DATA chooses a recipe by the data and the device.",
         "fastgan train RECIPE --help shows a recipe's options.",
     ]
 )
@@ -59,12 +61,15 @@ def run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("--help", "-h"):
         print(USAGE)
         return 0
+    chosen: list[str] = []
+    if arguments[0].startswith("-"):
+        arguments, chosen = with_recipe(arguments)
     name, *rest = arguments
     start = parse_start(name, rest)
     check_environment()
     tune_cpu_allocator()
     console = OptionsConsole(quiet=not _speaks())
-    for line in start.news:
+    for line in [*chosen, *start.news]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     result = train(
         start.recipe, start.settings, start.options, init_from=start.init_from, console=console
