@@ -216,11 +216,11 @@ Tensor conv2d(
 }
 
 // Taps of an axis that reach the pixels first, first + stride, …, and their offsets in dy.
-struct Phase {
+struct Reaching {
   std::vector<std::int64_t> taps;
   std::vector<std::int32_t> at;
 
-  Phase(
+  Reaching(
       std::int64_t first, std::int64_t kernel, std::int64_t stride, std::int64_t pad,
       std::int64_t dilation) {
     for (std::int64_t t = 0; t < kernel; ++t) {
@@ -251,7 +251,7 @@ Tensor conv2d_input(
   const Tensor dy = image(dy_);
   Tensor kept;
   const Weights weights = weights_of(w, kept);
-  std::vector<Phase> rows, columns;
+  std::vector<Reaching> rows, columns;
   for (std::int64_t i = 0; i < g.stride_y; ++i) {
     rows.emplace_back(i, kh, g.stride_y, g.pad_y, g.dilation_y);
   }
@@ -261,8 +261,8 @@ Tensor conv2d_input(
   std::int64_t elements = 0;
   bool has_gaps = g.c % tile_rows != 0, is_covered = true;
   std::vector<std::int64_t> starts;
-  for (const Phase& y : rows) {
-    for (const Phase& x : columns) {
+  for (const Reaching& y : rows) {
+    for (const Reaching& x : columns) {
       const auto depth = static_cast<std::int64_t>(y.taps.size() * x.taps.size()) * g.k;
       starts.push_back(elements);
       elements += groups * packed_weights(g.c, depth);
@@ -278,8 +278,8 @@ Tensor conv2d_input(
   Bits* const to = packed_memory(memory, elements, has_gaps);
   std::vector<Place> places(static_cast<std::size_t>(kh * kw));
   std::size_t phase = 0;
-  for (const Phase& y : rows) {
-    for (const Phase& x : columns) {
+  for (const Reaching& y : rows) {
+    for (const Reaching& x : columns) {
       Bits* const start = to + starts[phase++];
       const auto taps = static_cast<std::int64_t>(y.taps.size() * x.taps.size());
       std::int64_t t = 0;
@@ -295,10 +295,10 @@ Tensor conv2d_input(
     pack_weights(g, weights, true, places.data(), first, last);
   });
   Reach y_reach, x_reach;
-  for (const Phase& y : rows) {
+  for (const Reaching& y : rows) {
     y_reach.include(y.at);
   }
-  for (const Phase& x : columns) {
+  for (const Reaching& x : columns) {
     x_reach.include(x.at);
   }
   const Padded source = padded(
@@ -320,7 +320,7 @@ Tensor conv2d_input(
   phase = 0;
   for (std::int64_t i = 0; i < g.stride_y; ++i) {
     for (std::int64_t j = 0; j < g.stride_x; ++j) {
-      Phase &y = rows[static_cast<std::size_t>(i)], &x = columns[static_cast<std::size_t>(j)];
+      Reaching &y = rows[static_cast<std::size_t>(i)], &x = columns[static_cast<std::size_t>(j)];
       Bits* const start = to + starts[phase++];
       const auto taps_y = static_cast<std::int64_t>(y.taps.size()),
                  taps_x = static_cast<std::int64_t>(x.taps.size());
@@ -344,6 +344,39 @@ Tensor conv2d_input(
   return finished(dx, channels_last);
 }
 
+// A tap of an axis: its phase, and places from the grid's own to the pixel that it reads.
+struct Tap {
+  std::int64_t phase, places;
+};
+
+// An axis of a weight gradient's grid.
+struct Axis {
+  std::int64_t length, before;  // places, and zeros in front of the image
+  std::vector<Tap> taps;
+
+  struct Sizes {
+    std::int64_t in, out, kernel, stride, pad, dilation;
+  };
+
+  explicit Axis(const Sizes& s) {
+    std::int64_t least = 0, farthest = 0;
+    for (std::int64_t t = 0; t < s.kernel; ++t) {
+      const std::int64_t at = t * s.dilation - s.pad, phase = (at % s.stride + s.stride) % s.stride,
+                         places = (at - phase) / s.stride;
+      taps.push_back({phase, places});
+      least = std::min(least, places);
+      farthest = t == 0 ? places : std::max(farthest, places);
+    }
+    before = -least;
+    for (Tap& tap : taps) {
+      tap.places += before;
+    }
+    const std::int64_t reach = farthest + before,
+                       behind = s.out + farthest - divide_up(s.in, s.stride);
+    length = s.out + reach - std::clamp<std::int64_t>(behind, 0, std::min(before, reach));
+  }
+};
+
 Tensor conv2d_weight(
     const Tensor& dy_, const Tensor& x_, std::int64_t kh, std::int64_t kw, std::int64_t stride_y,
     std::int64_t stride_x, std::int64_t pad_y, std::int64_t pad_x, std::int64_t dilation_y,
@@ -362,9 +395,38 @@ Tensor conv2d_weight(
     return torch::stable::fill_(dw, 0.0);
   }
   const Tensor dy = image(dy_), x = image(x_);
-  Tensor memory = packed(x, packed_columns(g));
-  const WeightGradient a{g, bits(x), bits(dy), aligned(memory), mutable_bits(dw)};
-  parallel(divide_up(pixels, tile_depth), [&](std::int64_t first, std::int64_t last) {
+  const Axis y_axis({g.h, g.oh, kh, stride_y, pad_y, dilation_y}),
+      x_axis({g.w, g.ow, kw, stride_x, pad_x, dilation_x});
+  std::vector<Phase> phases;
+  std::vector<Reached> taps;
+  for (const Tap& ty : y_axis.taps) {
+    for (const Tap& tx : x_axis.taps) {
+      const auto same = [&](const Phase& p) { return p.y == ty.phase && p.x == tx.phase; };
+      const auto found = std::find_if(phases.begin(), phases.end(), same);
+      taps.push_back({found - phases.begin(), ty.places * x_axis.length + tx.places});
+      if (found == phases.end()) {
+        phases.push_back({ty.phase, tx.phase});
+      }
+    }
+  }
+  WeightGradient a{};
+  a.shape = g;
+  a.x = bits(x);
+  a.dy = bits(dy);
+  a.dw = mutable_bits(dw);
+  a.grid_h = y_axis.length;
+  a.grid_w = x_axis.length;
+  a.top = y_axis.before;
+  a.left = x_axis.before;
+  a.phases = phases.data();
+  a.phase_count = static_cast<std::int64_t>(phases.size());
+  a.taps = taps.data();
+  for (const Reached& tap : taps) {
+    a.reach = std::max(a.reach, tap.places);
+  }
+  Tensor memory = packed(x, packed_columns(a));
+  a.columns = aligned(memory);
+  parallel(column_tiles(a), [&](std::int64_t first, std::int64_t last) {
     pack_columns(a, first, last);
   });
   parallel(weight_units(g), [&](std::int64_t first, std::int64_t last) {

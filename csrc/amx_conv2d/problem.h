@@ -64,17 +64,38 @@ void pack_weights(
 // Compute blocks [first, last) of `block_pixels` pixels.
 void run_walk(const Walk& walk, std::int64_t first, std::int64_t last);
 
+// Pixels of the image whose coordinates have this remainder by the stride.
+struct Phase {
+  std::int64_t y, x;
+};
+
+// Distance of the pixel that a tap reads from a place of the grid, in a phase.
+struct Reached {
+  std::int64_t phase, places;
+};
+
 // dw[groups · k, c, kh, kw] = Σ over pixels of dy · x.
+//
+// Both lie on a grid of n · grid_h · grid_w places, with zeros around them. dy is at its start, and
+// each phase of x `top` rows and `left` columns behind it. A row's zeros may be those of the next
+// one. So a tap reads at a constant distance, and tiles of pairs of pixels serve all taps.
 struct WeightGradient {
   Geometry shape;
   const Bits *x, *dy;
-  Bits* columns;  // dy with pixels as columns, packed: groups · ceil(k / 16) · ceil(pixels / 32)
+  Bits* columns;  // dy with places as columns, packed: groups · ceil(k / 16) · column_tiles
   Bits* dw;
+  std::int64_t grid_h, grid_w, top, left;
+  const Phase* phases;
+  std::int64_t phase_count;
+  const Reached* taps;
+  std::int64_t reach;  // of the farthest tap
 };
 
-std::int64_t packed_columns(const Geometry& g);
+// Tiles of 32 places.
+std::int64_t column_tiles(const WeightGradient& a);
+std::int64_t packed_columns(const WeightGradient& a);
 
-// Pack tiles of 32 pixels [first, last) of dy.
+// Pack tiles [first, last) of dy.
 void pack_columns(const WeightGradient& a, std::int64_t first, std::int64_t last);
 
 std::int64_t weight_units(const Geometry& g);

@@ -38,6 +38,8 @@ CASES: dict[str, tuple[Any, ...]] = {
     "padded": ((2, 64, 16, 16), (40, 32, 3, 3), (1, 1), (1, 1), (1, 1), 2),
     "padded-strided": ((1, 32, 16, 32), (32, 32, 4, 4), (2, 2), (1, 1), (1, 1), 1),
     "padded-dilated": ((1, 32, 9, 16), (16, 32, 3, 3), (1, 1), (2, 1), (2, 1), 1),
+    "wide-and-dilated": ((2, 8, 7, 20), (24, 8, 3, 3), (1, 1), (3, 2), (3, 2), 1),
+    "beyond-the-image": ((2, 8, 3, 4), (8, 8, 1, 2), (2, 3), (3, 4), (1, 1), 1),
     "several-blocks": ((3, 16, 24, 24), (16, 16, 1, 3), (1, 1), (0, 1), (1, 1), 1),
 }
 
@@ -162,8 +164,13 @@ def test_the_choice_depends_on_dtype_and_size(monkeypatch):
     with torch.autocast("cpu", torch.float16):
         assert not choice.amx_suits("cpu", x.float(), w.float())
     assert choice.amx_is_faster(w, 1, 2048) and not choice.amx_is_faster(w, 1, 2049)
+    assert choice.amx_is_faster(w[:, :16], 2, 256) and not choice.amx_is_faster(w[:, :16], 2, 257)
     assert not choice.amx_is_faster(w.float(), 1, 1)
     assert choice.amx_is_faster_for_weights(x, x, 1, (3, 3))
+    # Three channels fill little of a tile.
+    large = torch.empty(3, 3, 32, 32).bfloat16()
+    assert choice.amx_is_faster_for_weights(x, x[:, :3], 1, (3, 3))
+    assert not choice.amx_is_faster_for_weights(large, large, 1, (3, 3))
     assert not choice.amx_is_faster_for_weights(x, x, 1, (1, 1))
     # Depthwise convolutions would fill a sixteenth of the tiles.
     assert not choice.amx_is_faster_for_weights(x, x, 32, (3, 3))

@@ -74,9 +74,7 @@ def groups_suit(chosen: str, x: Tensor, weight: Tensor, groups: int) -> bool:
 
 #: The most pixels of a result for which our convolutions on AMX beat oneDNN's, which convert the
 #: layout of the weights slowly. They are measured on one core of an Intel Xeon; see the README.
-MOST_PIXELS, MOST_PIXELS_OF_WEIGHTS = 2048, 9200
-#: From here on, oneDNN takes many times as long for the gradient of weights in groups.
-LEAST_PIXELS_OF_GROUPS = 16384
+MOST_PIXELS, MOST_PIXELS_IN_GROUPS = 2048, 256
 #: The fewest channels of a group that fill enough of a tile.
 FEWEST_CHANNELS = 8
 
@@ -110,7 +108,8 @@ def amx_is_faster(w: Tensor, groups: int, pixels: int) -> bool:
         w: the weights ``[O, C/groups, kh, kw]``.
         pixels: pixels of the convolution's results.
     """
-    return _runs_on_amx(w, w.shape[0] // groups, w.shape[1], groups) and pixels <= MOST_PIXELS
+    most = MOST_PIXELS if groups == 1 else MOST_PIXELS_IN_GROUPS
+    return _runs_on_amx(w, w.shape[0] // groups, w.shape[1], groups) and pixels <= most
 
 
 def amx_is_faster_for_weights(dy: Tensor, x: Tensor, groups: int, kernel: Sequence[int]) -> bool:
@@ -119,9 +118,7 @@ def amx_is_faster_for_weights(dy: Tensor, x: Tensor, groups: int, kernel: Sequen
     if not _runs_on_amx(dy, *channels, groups) or tuple(kernel) == (1, 1):
         return False
     pixels = dy.shape[0] * dy.shape[2] * dy.shape[3]
-    if groups > 1:
-        return pixels <= MOST_PIXELS or pixels >= LEAST_PIXELS_OF_GROUPS
-    return pixels <= MOST_PIXELS_OF_WEIGHTS
+    return min(channels) >= FEWEST_CHANNELS or pixels <= MOST_PIXELS
 
 
 def _runs_on_amx(t: Tensor, fan_out: int, fan_in: int, groups: int) -> bool:
