@@ -90,7 +90,7 @@ _OF_NOISE = (
         "stylegan3-r",
         "Karras et al. 2021",
         f"{_ALIAS_FREE} --blur-sigma 0",
-        80_000,
+        100_000,
         _SLOW,
         SMALL_DIGITS,
     ),
