@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import tyro
 from rich.console import Console
 
-from fastgan.cli import with_options
+from fastgan.cli import UsageError, with_options
 from fastgan.cli.choose import with_recipe
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
@@ -19,7 +19,9 @@ from fastgan.names import printable
 from fastgan.recipes import RECIPES, Recipe, RecipeError, import_recipe
 from fastgan.recipes.base import hint_for
 from fastgan.runtime import tune_cpu_allocator
+from fastgan.training.budget import images_in
 from fastgan.training.config import RunOptions
+from fastgan.training.distributed import choose_device
 from fastgan.training.loop import train
 from fastgan.training.progress import duration, say
 from fastgan.training.report import measures_sentence
@@ -46,6 +48,14 @@ USAGE = "\n".join(
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """Time of a run."""
+
+    hours: float | None = None
+    """Hours that the run may take, in place of --total-images: the first steps are timed."""
+
+
 _From = Annotated[
     str | None,
     tyro.conf.arg(
@@ -70,9 +80,21 @@ def run(arguments: list[str]) -> int:
     tune_cpu_allocator()
     console = OptionsConsole(quiet=not _speaks())
     for line in [*chosen, *start.news]:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
+    settings, dataset = start.settings, None
+    if start.hours is not None:
+        dataset = settings.open_data(start.recipe)
+        device = choose_device(start.options.device)
+        images, speed = images_in(start.hours, start.recipe, settings, dataset, device)
+        settings = dataclasses.replace(settings, total_images=images)
+        say(console, f"`total_images` {images:,}: {start.hours:g} h at {speed:,.0f} images/s.")
     result = train(
-        start.recipe, start.settings, start.options, init_from=start.init_from, console=console
+        start.recipe,
+        settings,
+        start.options,
+        dataset=dataset,
+        init_from=start.init_from,
+        console=console,
     )
     if not console.quiet:
         print_result(console, result)
@@ -93,6 +115,7 @@ class Start(NamedTuple):
     Attributes:
         init_from: trained weights to begin with.
         news: lines for a person.
+        hours: time of the run, from which its length follows; None for the length in `settings`.
     """
 
     recipe: Recipe
@@ -100,6 +123,7 @@ class Start(NamedTuple):
     options: RunOptions
     init_from: str | Source | None = None
     news: Sequence[str] = ()
+    hours: float | None = None
 
 
 def parse_run(name: str, arguments: list[str]) -> tuple[Recipe, RunSettings]:
@@ -120,12 +144,29 @@ def parse_start(name: str, arguments: list[str]) -> Start:
     """
     prog = f"fastgan train {name}"
     recipe = _recipe_of(name, arguments, prog)
-    form = form_of(recipe)
+    form = form_of(recipe, ("budget", Budget, dataclasses.field(default_factory=Budget)))
     default = _saved_run(form, arguments, recipe, prog) if _resumes(arguments) else None
     given: Any = parse(form, arguments, prog=prog, default=default, elsewhere=other_recipes)
+    hours = given.budget.hours
+    if hours is not None:
+        _check_hours(arguments)
     if default is not None:
-        return Start(given.recipe, given.run, given.output, given.from_)
-    return from_source(given, lambda usual: parse(form, arguments, prog=prog, default=usual))
+        kept = f"The run keeps its `total_images`, {given.run.total_images:,}."
+        news = [] if hours is None else [kept]
+        return Start(given.recipe, given.run, given.output, given.from_, news)
+    start = from_source(given, lambda usual: parse(form, arguments, prog=prog, default=usual))
+    return start._replace(hours=hours)
+
+
+def _check_hours(arguments: Sequence[str]) -> None:
+    """Raise UsageError for --hours where the length of the run is settled otherwise."""
+    if any(word.partition("=")[0].replace("_", "-") == "--total-images" for word in arguments):
+        raise UsageError("--hours and --total-images exclude each other: leave one of them out.")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError(
+            "--hours times the steps of one process, but torchrun started several: give "
+            "--total-images."
+        )
 
 
 def other_recipes(written: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from fastgan.cli import UsageError
 from fastgan.cli.choose import with_recipe
+from fastgan.cli.train import parse_start
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +40,21 @@ def test_a_run_is_resumed_with_its_own_recipe(fastgan, tiny, tmp_path):
 def test_neither_recipe_nor_data_is_one_sentence(refused):
     assert "needs a recipe, or --data to choose one by" in refused("train", "--seed", 3)
     assert "'nothing/here'" in refused("train", "--data", "nothing/here")
+
+
+def test_hours_set_the_length_which_a_resumed_run_keeps(fastgan, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("fastgan.cli.train.images_in", lambda *run: (48, 7.0))
+    where = tiny.index("--total-images")
+    line = [*tiny[:where], *tiny[where + 2 :], "--measure", "none", "--out", tmp_path / "run"]
+    begun = fastgan("train", "gan", *line, "--hours", 0.5)
+    assert begun.status == 0 and "--total-images 48: 0.5 h at 7 images/s." in begun.out
+    monkeypatch.setattr("fastgan.cli.train.images_in", None)
+    again = fastgan("train", "--out", tmp_path / "run", "--resume", "--hours", 2)
+    assert again.status == 0 and "The run keeps its --total-images, 48." in again.out
+
+
+def test_hours_exclude_a_length_and_several_processes(refused, tiny, monkeypatch):
+    assert "--hours and --total-images exclude" in refused("train", "gan", *tiny, "--hours", 1)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="torchrun started several"):
+        parse_start("gan", ["--hours", "1"])
