@@ -17,7 +17,23 @@ void parallel(std::int64_t units, const auto& f) { torch::stable::parallel_for(0
 const float* floats(const Tensor& t) { return static_cast<const float*>(t.const_data_ptr()); }
 float* mutable_floats(Tensor& t) { return static_cast<float*>(t.mutable_data_ptr()); }
 
-Tensor image(const Tensor& t) { return torch::stable::contiguous(channels_last_view(t)); }
+// Return a copy of images in the other memory order. Torch's own takes several times as long.
+Tensor converted(const Tensor& t, bool to_channels_last) {
+  const std::int64_t n = t.size(0), c = t.size(1), h = t.size(2), w = t.size(3);
+  Tensor copy = empty_images(t, to_channels_last, n, c, h, w);
+  const float* const from = floats(t);
+  float* const to = mutable_floats(copy);
+  const ConvertLayout convert = FG_SELECT_LEVEL(winograd_kernels).convert_layout;
+  parallel(n * divide_up(h * w, layout_pixels), [=](std::int64_t first, std::int64_t last) {
+    convert(from, to, to_channels_last, c, h * w, first, last);
+  });
+  return copy;
+}
+
+Tensor image(const Tensor& t) {
+  const bool convert = t.is_contiguous() && t.size(1) > 1 && t.numel() > 0;
+  return torch::stable::contiguous(channels_last_view(convert ? converted(t, true) : t));
+}
 
 void check(const Tensor& t, const char* name, std::initializer_list<std::int64_t> sizes) {
   bool fits =
@@ -89,7 +105,9 @@ Tensor result(const Tensor& like, std::int64_t n, std::int64_t c, std::int64_t h
 
 // Return t in channels_last if one of the tensors is, like torch's convolutions, else contiguous.
 Tensor finished(const Tensor& t, const Tensor& like, const Tensor& or_like) {
-  return is_channels_last(like) || is_channels_last(or_like) ? t : torch::stable::contiguous(t);
+  return is_channels_last(like) || is_channels_last(or_like) || t.is_contiguous() || t.numel() == 0
+             ? t
+             : converted(t, false);
 }
 
 // Owners of the data that `Forward` points to.

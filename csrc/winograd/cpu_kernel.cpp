@@ -15,6 +15,7 @@
 
 #include "forward.h"
 #include "gradient.h"
+#include "layout.h"
 
 namespace fg::FG_CPU_LEVEL {
 namespace {
@@ -24,8 +25,13 @@ constexpr ForwardKernels forward_kernels{transform_shared<S>, run_unit<S>, add_s
 
 }  // namespace
 
-extern const Kernels winograd_kernels{{most_rows, unit_tiles},     forward_kernels<Convolution>,
-                                      forward_kernels<Upsampling>, forward_kernels<Downsampling>,
-                                      run_gradient<Convolution>,   run_gradient<Downsampling>};
+extern const Kernels winograd_kernels{
+    {most_rows, unit_tiles},
+    forward_kernels<Convolution>,
+    forward_kernels<Upsampling>,
+    forward_kernels<Downsampling>,
+    run_gradient<Convolution>,
+    run_gradient<Downsampling>,
+    convert_layout};
 
 }  // namespace fg::FG_CPU_LEVEL

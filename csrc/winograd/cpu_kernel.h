@@ -193,10 +193,15 @@ struct ForwardKernels {
   ForwardUnit shared, unit, sums;
 };
 
+using ConvertLayout = void (*)(
+    const float* from, float* to, bool to_channels_last, std::int64_t c, std::int64_t pixels,
+    std::int64_t first, std::int64_t last);
+
 struct Kernels {
   Blocking blocking;
   ForwardKernels convolution, upsampling, downsampling;
   GradientUnit gradient, downsampling_gradient;
+  ConvertLayout convert_layout;
 };
 
 }  // namespace fg::winograd

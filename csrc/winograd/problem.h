@@ -12,6 +12,9 @@ namespace fg::winograd {
 // Channels in a group. It is one cache line, for every instruction set.
 inline constexpr std::int64_t lanes = 16;
 
+// Pixels of an image in a unit of a conversion of its layout.
+inline constexpr std::int64_t layout_pixels = 64;
+
 constexpr std::int64_t rounded_up(std::int64_t n, std::int64_t unit) {
   return divide_up(n, unit) * unit;
 }

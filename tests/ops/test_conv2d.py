@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from fastgan import ops
+from fastgan.ops._library import ops_of
 from fastgan.ops.conv2d import reference
 from tests.ops.contract import Calls, OpContract, same_for_any_thread_count
 from tests.specs import evaluate, first_mismatch, poisoned_memory
@@ -237,3 +238,21 @@ def test_conv_transpose2d_is_the_adjoint(backend, device):
                 found = evaluate(ops.conv_transpose2d, [x.float(), w.float()], options, order=2)
             expected = evaluate(F.conv_transpose2d, [x, w], options, order=2)
             assert (problem := first_mismatch(found, expected, TOLERANCE)) is None, problem
+
+
+@pytest.mark.parametrize("size", [(2, 33, 9, 8), (1, 64, 5, 13), (3, 16, 3, 3)])
+def test_contiguous_images_have_the_bits_of_channels_last_ones(size):
+    n, c, height, width = size
+    run = ops_of("cpu").winograd_conv2d
+    x, w = values(size, 1).float(), values((40, c, 3, 3), 2).float()
+    with poisoned_memory():
+        contiguous = run(x, w, None, 1, 1, False)
+        other = run(x.to(memory_format=torch.channels_last), w, None, 1, 1, False)
+    assert contiguous.is_contiguous() and not other.is_contiguous()
+    assert torch.equal(contiguous, other)
+    gradient = ops_of("cpu").winograd_conv2d_weight
+    dy = values((n, 40, height, width), 3).float()
+    assert torch.equal(
+        gradient(dy, x, None, 1, 1),
+        gradient(dy.to(memory_format=torch.channels_last), x, None, 1, 1),
+    )
