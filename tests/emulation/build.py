@@ -34,7 +34,7 @@ def build_emulation(sanitizer: str, target: str) -> Path:
     """Build a file of csrc/emulation and return its path.
 
     The targets are `seeded_defects` with each of SANITIZERS, `_ops_emulated.so` with "none" and
-    "address", `race_check` with "thread", and `winograd_check` with "address" and "thread".
+    "address", `race_check` with "thread", and `winograd_check` and `amx_check` with both.
     "address" is AddressSanitizer and UndefinedBehaviorSanitizer; "thread" is ThreadSanitizer.
 
     The build is incremental: it takes a second if nothing changed. Two processes may call it at the

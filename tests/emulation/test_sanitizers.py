@@ -1,11 +1,18 @@
 """Programs of the ops' kernels under sanitizers: races, and stages of the CPU's convolutions."""
 
+from pathlib import Path
+
 import pytest
 
 from .build import ROOT, build_emulation
 from .sanitizers import run, tsan_command
 
 pytestmark = pytest.mark.backends
+
+CPU = Path("/proc/cpuinfo")
+HAS_AMX = CPU.exists() and "amx_bf16" in CPU.read_text()
+NO_AMX = 77
+"""Exit status where the system refuses the registers, or the CPU has no avx512_bf16."""
 
 
 def test_race_checks_pass_under_thread_sanitizer() -> None:
@@ -30,3 +37,16 @@ def test_cpu_convolutions_pass_under_sanitizers(sanitizer: str) -> None:
     done = run(command)
     assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
     assert done.stdout == "all stages are right\n"
+
+
+@pytest.mark.skipif(not HAS_AMX, reason="needs Linux and a CPU with amx_tile and amx_bf16")
+@pytest.mark.parametrize("sanitizer", ["address", "thread"])
+def test_kernels_on_amx_pass_under_sanitizers(sanitizer: str) -> None:
+    """Check convolutions and gradients of weights on several threads against explicit sums."""
+    program = build_emulation(sanitizer, "amx_check")
+    command = tsan_command(program) if sanitizer == "thread" else [str(program)]
+    done = run(command)
+    if done.returncode == NO_AMX:
+        pytest.skip("the system refuses AMX to this process")
+    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
+    assert done.stdout == "all kernels are right\n"
