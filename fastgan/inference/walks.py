@@ -212,6 +212,11 @@ def parse_seeds(text: str) -> list[int]:
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if match and last < first:
+            raise LatentError(
+                f"A range of seeds must not run backwards, got {part.strip()!r}: write "
+                f"{last}-{first}."
+            )
         if not first <= last <= _LARGEST_SEED:
             raise LatentError(
                 f"Seeds must be whole numbers from 0 to {_LARGEST_SEED} and ranges of them, such "

@@ -116,10 +116,11 @@ def measures_sentence(measures: Measures) -> str:
     parts = []
     for label, value, _ in figures(measures):
         if label == CLASSES:
-            parts.append(f"{value} classes appear in {measures['samples']:,} samples")
+            verb = "appears" if measures["classes_hit"] == 1 else "appear"
+            parts.append(f"{value} classes {verb} in {measures['samples']:,} samples")
         else:
             parts.append(f"{label} {value}")
-    if parts and "kl_to_uniform" not in list(measures)[-1:]:
+    if parts and "classes_hit" not in measures:
         parts[-1] += f" ({measures['samples']:,} samples)"
     return ", ".join(parts) + "." if parts else ""
 

@@ -213,6 +213,7 @@ def test_a_network_without_a_run(draw, refused, tmp_path):
             "Seeds must be whole numbers from 0 to 4294967295 and ranges of them, such as "
             "0-15,42, got '1-'.",
         ),
+        ("--seeds 7-0", "A range of seeds must not run backwards, got '7-0': write 0-7."),
         ("--seeds 0-10000", "Seeds must be at most 10,000, got '0-10000'."),
         (
             "--seeds 5 --seed 5",

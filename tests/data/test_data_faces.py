@@ -43,6 +43,14 @@ def test_faces_are_the_same_at_every_resolution() -> None:
     assert (torch.nn.functional.avg_pool2d(large, 4) - small).abs().mean() < 4
 
 
+def test_traits_of_one_face_and_of_a_list():
+    data = FacesDataset()
+    of_some = data.traits(torch.arange(4))
+    for name, values in of_some.items():
+        assert torch.equal(data.traits(3)[name], values[3:])
+        assert torch.equal(data.traits([0, 2])[name], values[[0, 2]])
+
+
 def test_traits_are_drawn_about_equally() -> None:
     traits = FacesDataset().traits(torch.arange(4000))
     for name, values in TRAITS.items():

@@ -110,11 +110,11 @@ def test_sentences():
         measures_sentence(DIGITS) == "9 of 10 classes appear in 2,000 samples, KL to uniform 0.123."
     )
     assert measures_sentence({}) == ""
+    one = DIGITS | {"classes_hit": 1}
+    assert measures_sentence(one).startswith("1 of 10 classes appears in 2,000 samples, ")
     fd = {"samples": 2000, "fd_mobilenet_v2": 12.345}
     assert measures_sentence(fd) == "FD-MobileNetV2 12.35 (2,000 samples)."
-    assert measures_sentence(DIGITS | fd).endswith(
-        "KL to uniform 0.123, FD-MobileNetV2 12.35 (2,000 samples)."
-    )
+    assert measures_sentence(DIGITS | fd).endswith("KL to uniform 0.123, FD-MobileNetV2 12.35.")
     assert [duration(s) for s in (0.4, 59, 61, 3599, 3661)] == [
         "0s",
         "59s",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -79,11 +80,11 @@ class FacesDataset(DrawnDataset):
                 },
             }[task]
 
-    def traits(self, indices: Tensor) -> dict[str, Tensor]:
+    def traits(self, indices: Tensor | Sequence[int] | int) -> dict[str, Tensor]:
         """Return the traits of faces, positions of their values in ``TRAITS``.
 
         Args:
-            indices: int64 ``[N]``.
+            indices: N numbers of faces, or one.
 
         Returns:
             int64 ``[N]`` by the trait's name.
@@ -91,7 +92,7 @@ class FacesDataset(DrawnDataset):
         Raises:
             IndexError: an index is outside the set.
         """
-        return self._faces(self._checked(indices)).traits
+        return self._faces(self._checked(torch.as_tensor(indices).reshape(-1))).traits
 
     def attributes(self, i: int) -> dict[str, str]:
         """Return the traits of face ``i`` in words.
