@@ -292,6 +292,7 @@ def full_page(records: Mapping[str, Record]) -> str:
         "## Targets",
         "",
         "Each op and step was given a bound on two AVX2 cores, in float32, before it was written.",
+        "Those of `precisions` are for AMX, and those of `foreign_step` for AVX-512.",
         "",
         *markdown(*table_of_targets(records)),
         "",

@@ -86,7 +86,7 @@ class Record:
 
 def load_records(folder: Path = FOLDER) -> dict[str, Record]:
     """Return every record of the folder by its file's name, in the order of the names."""
-    return {path.stem: Record.load(path) for path in sorted(folder.glob("*.json"))}
+    return {path.stem: Record.load(path) for path in sorted(folder.glob("[cg]pu-*.json"))}
 
 
 def record_of(results: RunResults) -> Record:

@@ -7,8 +7,8 @@
 namespace fg::FG_CPU_LEVEL {
 namespace {
 
-// Convert the units [first, last) of images of c channels, each of `layout_pixels` pixels. Blocks of
-// 8 channels read and write whole lines.
+// Convert units [first, last) of images of c channels: `layout_pixels` pixels each. Blocks of 8
+// channels read and write whole lines.
 void convert_layout(
     const float* from, float* to, bool to_channels_last, int64_t c, int64_t pixels, int64_t first,
     int64_t last) {
