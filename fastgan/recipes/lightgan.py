@@ -33,6 +33,7 @@ from fastgan.recipes.noise import Adversarial, Augmentation, NoiseBatch, NoiseTo
 from fastgan.recipes.noise_signature import generator_signature
 from fastgan.recipes.patches import patch_logits
 from fastgan.recipes.players import ABSENT, Batch, DrawRequest, Loss, Networks, Player
+from fastgan.recipes.presets import Preset
 from fastgan.recipes.signature import Port, Signature, called_by
 from fastgan.recipes.stabilizers import FixedSizeSettings
 
@@ -76,6 +77,10 @@ class LightGAN(FixedSizeSettings, NoiseToImage):
     """Distance of what D's decoders draw from the image: a perceptual one, or that of pixels."""
     reconstruction_weight: float = 1.0
     """Weight of that distance in D's loss; 0 for no decoders."""
+
+    @classmethod
+    def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
+        return Preset(40_000, {"ngf": 16, "ndf": 16, "z_dim": 64, "batch": 8, "ema": 0.998})
 
     def __post_init__(self) -> None:
         super().__post_init__()
