@@ -159,7 +159,7 @@ struct GradientCut : Tiling {
   GradientCut(const Shape& s, const Scheme& scheme, std::int64_t threads)
       : Tiling(s, scheme), block(std::min<std::int64_t>(tiles, points > 36 ? 24 : 56)), unit_c(64),
         unit_k(64) {
-    while (unit_c > lanes && units() < 4 * threads) {
+    while (unit_c > lanes && units() < 2 * threads) {
       (unit_c < unit_k ? unit_k : unit_c) /= 2;
     }
     unit_c = Cut::even(c, unit_c, lanes);
