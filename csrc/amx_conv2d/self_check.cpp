@@ -1,6 +1,6 @@
-// Check of the kernels on several threads against sums in double, for the sanitizers. It doesn't use
-// torch. Each buffer has its own allocation. The sanitizers see vectors, but neither masked ones nor
-// tiles: the sums check those. Exit status 77 says that there is no AMX here.
+// Check of the kernels on several threads against sums in double, for the sanitizers. It is free of
+// torch. Each buffer has its own allocation. The sanitizers see vectors, but neither masked ones
+// nor tiles: the sums check those. Exit status 77 says that there is no AMX here.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
