@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
+import pickle
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -105,23 +107,66 @@ def mobilenet_v2(device: str = "cpu") -> MobileNetV2:
     Raises:
         MetricError: torchvision or the package of the weights is missing or doesn't fit.
     """
+    network = _network(load_weights(weights_file()))
+    return MobileNetV2(network.features, network.classifier).to(device)
+
+
+def _network(weights: dict[str, Tensor]) -> Any:
+    """Return torchvision's network with these weights."""
     try:
         from torchvision.models import mobilenet_v2 as architecture
     except ImportError as error:
-        raise MetricError(f"FD-MobileNetV2 needs torchvision ({error}): {INSTALL}.") from error
+        raise MetricError(f"MobileNetV2 needs torchvision ({error}): {INSTALL}.") from error
     except (RuntimeError, OSError) as error:
         # torchvision registers operators at import, which needs the torch that it was built for.
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise MetricError(
-            f"FD-MobileNetV2 needs torchvision, which doesn't fit torch {torch.__version__} "
+            f"MobileNetV2 needs torchvision, which doesn't fit torch {torch.__version__} "
             f"({reason}): install the torchvision of this torch, from the same index."
         ) from error
-    weights = load_weights(weights_file())
     # No initialisation, which would draw from the global generator.
     with torch.device("meta"):
         network = architecture()
-    network.load_state_dict(weights, assign=True)
-    return MobileNetV2(network.features, network.classifier).to(device)
+    try:
+        network.load_state_dict(weights, assign=True)
+    except (RuntimeError, TypeError) as error:
+        raise MetricError(
+            "the weights aren't those of torchvision's mobilenet_v2: name a file with its state "
+            "dict."
+        ) from error
+    return network
+
+
+STAGES = {4: (24, 4), 7: (32, 8), 14: (96, 16), 18: (320, 32)}
+"""Layers up to which each stage goes, with its channels and its pixels per feature."""
+
+
+def mobilenet_v2_stages(path: Path | None = None) -> tuple[list[nn.Module], str]:
+    """Load the network in four stages, with the SHA-256 of the file.
+
+    Args:
+        path: file of a state dict of torchvision's MobileNetV2; None means that of ``PACKAGE``.
+
+    Raises:
+        MetricError: torchvision or the weights are missing or don't fit.
+    """
+    body = _network(load_weights(weights_file()) if path is None else _own_weights(path)).features
+    _fold_batch_norms(body)
+    ends = list(STAGES)
+    sha256 = SHA256 if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+    return [body[start:end] for start, end in zip([0, *ends], ends)], sha256
+
+
+def _own_weights(path: Path) -> dict[str, Tensor]:
+    """Load a state dict of the user's."""
+    try:
+        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except (EOFError, OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise MetricError(
+            f"MobileNetV2's weights {str(path)!r} can't be read ({error}): name a file with a "
+            "state dict of torchvision's mobilenet_v2."
+        ) from error
+    return weights
 
 
 def weights_file() -> Path:
@@ -132,7 +177,7 @@ def weights_file() -> Path:
     """
     spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
-        raise MetricError(f"FD-MobileNetV2 needs the weights of the package {PACKAGE}: {INSTALL}.")
+        raise MetricError(f"MobileNetV2 needs the weights of the package {PACKAGE}: {INSTALL}.")
     return Path(spec.submodule_search_locations[0]) / "weights" / "mobilenet_v2-b0353104.pth"
 
 

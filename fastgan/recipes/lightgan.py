@@ -12,13 +12,17 @@ Two decoders draw the whole image of D's features at 8×8, and a random part of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastgan.data import ImageDataset
 from fastgan.metrics import PerceptualDistance
 from fastgan.networks.lightgan import (
     PART,
@@ -27,7 +31,8 @@ from fastgan.networks.lightgan import (
     LightDiscriminator,
     LightGenerator,
 )
-from fastgan.recipes.errors import one_of
+from fastgan.networks.projected import FrozenFeatures, ProjectedDiscriminator
+from fastgan.recipes.errors import RecipeError, one_of
 from fastgan.recipes.image_spec import ImageSpec
 from fastgan.recipes.noise import Adversarial, Augmentation, NoiseBatch, NoiseToImage
 from fastgan.recipes.noise_signature import generator_signature
@@ -73,6 +78,11 @@ class LightGAN(FixedSizeSettings, NoiseToImage):
     """Channels of G at 64×64; twice as many at half the resolution, up to 16 times."""
     ndf: int = 64
     """Channels of D at 64×64; twice as many at half the resolution, up to 16 times."""
+    projected: bool = False
+    """Let D judge frozen features of MobileNetV2, at four scales, in place of pixels."""
+    projected_weights: str | None = None
+    """File of torchvision's MobileNetV2 weights for them; None takes those of the installed
+    package."""
     reconstruction: Reconstruction = "perceptual"
     """Distance of what D's decoders draw from the image: a perceptual one, or that of pixels."""
     reconstruction_weight: float = 1.0
@@ -86,6 +96,8 @@ class LightGAN(FixedSizeSettings, NoiseToImage):
         super().__post_init__()
         self._require_at_least(1, "ngf", "ndf")
         self._require_at_least(0, "reconstruction_weight")
+        if self.projected_weights is not None and not self.projected:
+            raise RecipeError("`projected_weights` needs `projected`: add it, or leave this out.")
         self._require("conditional", not self.conditional, "off: the networks know no classes")
 
     @property
@@ -95,7 +107,7 @@ class LightGAN(FixedSizeSettings, NoiseToImage):
     @property
     def reconstructs(self) -> bool:
         """True if D has decoders."""
-        return self.reconstruction_weight > 0
+        return self.reconstruction_weight > 0 and not self.projected
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)
@@ -105,13 +117,48 @@ class LightGAN(FixedSizeSettings, NoiseToImage):
         size = (images.resolution, images.channels)
         networks: dict[str, nn.Module] = {
             "G": LightGenerator(*size, z_dim=self.z_dim, ngf=self.ngf),
-            "D": self.stabilized(LightDiscriminator(*size, ndf=self.ndf)),
+            "D": self.discriminator(images),
         }
         if self.reconstructs:
             networks["decoders"] = LightDecoders(*size, ndf=self.ndf)
         if self.reconstructs and self.reconstruction == "perceptual":
             networks["content"] = PerceptualDistance()
         return {**networks, **self.extras(images)}
+
+    def discriminator(self, images: ImageSpec) -> nn.Module:
+        """Return D for images of this shape."""
+        size = (images.resolution, images.channels)
+        if not self.projected:
+            return self.stabilized(LightDiscriminator(*size, ndf=self.ndf))
+        features = self.features()
+        larger = 256 if images.resolution > 128 else 128
+        discriminator = ProjectedDiscriminator(*size, features, ndf=self.ndf, size=larger)
+        self.stabilized(discriminator.heads)
+        return discriminator
+
+    def features(self) -> FrozenFeatures:
+        """Return the frozen features, whose weights are loaded when they are needed."""
+        # Imported here, since other runs need no torchvision.
+        from fastgan.metrics.features import STAGES, mobilenet_v2_stages
+
+        weights = None if self.projected_weights is None else Path(self.projected_weights)
+        return FrozenFeatures(partial(mobilenet_v2_stages, weights), *zip(*STAGES.values()))
+
+    def check_data(self, dataset: ImageDataset) -> None:
+        super().check_data(dataset)
+        if self.projected:
+            # A missing file shall be found before the run has a folder.
+            self.features().load()
+
+    def before_step(
+        self, networks: Networks, ema: Networks, nimg: int, batches: Sequence[Any]
+    ) -> Sequence[Any]:
+        if self.projected:
+            try:
+                cast(Any, networks["D"]).features.load()
+            except ValueError as error:
+                raise RecipeError(f"{self.name}: {error}.") from error
+        return super().before_step(networks, ema, nimg, batches)
 
     def d_player(self, *, start: int = 0) -> Player:
         """Return the player D, which trains its decoders too."""
@@ -150,10 +197,26 @@ class LightGAN(FixedSizeSettings, NoiseToImage):
 
     def signatures(self, networks: Networks, images: ImageSpec) -> dict[str, Signature]:
         image = Port("images", images.shape, "real or generated images", "image")
+        scales = len(cast(Any, networks["D"]).features.widths) if self.projected else 1
+        names = [f"logits_{i}" for i in range(scales)] if scales > 1 else ["logits"]
         return {
             "G": generator_signature(networks["G"], images.shape),
             "D": Signature(
-                "D", (image,), (patch_logits(),),
-                wrap=called_by(lambda network, images: network(images).logits[0]),
+                "D", (image,), tuple(map(patch_logits, names)),
+                wrap=_judging,
             ),
         }  # fmt: skip
+
+
+def _judging(network: nn.Module) -> nn.Module:
+    """Return the module that a file of D is made of."""
+    if isinstance(network, ProjectedDiscriminator):
+        # Nothing can be loaded while a network is traced.
+        network.features.load()
+    return called_by(_logits)(network)
+
+
+def _logits(network: nn.Module, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+    """Return the logits of a network, a tensor for each scale."""
+    logits: tuple[Tensor, ...] = network(images).logits
+    return logits[0] if len(logits) == 1 else logits
