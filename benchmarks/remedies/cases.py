@@ -63,7 +63,7 @@ class Case:
 
     def arguments(self, attempt: Attempt, seed: int) -> list[str]:
         """Return the options of `fastgan train` for an attempt."""
-        return f"{self.base} {self.breaking} {attempt.options} --seed {seed}".split()
+        return f"--preset paper {self.base} {self.breaking} {attempt.options} --seed {seed}".split()
 
     def command(self, attempt: Attempt, seed: int) -> str:
         """Return the command line of an attempt."""

@@ -78,7 +78,7 @@ def section(case: Case, done: list[Record]) -> list[str]:
     header = ("run", "failure gone", "diagnosis", *(LABELS[figure] for figure in case.figures))
     return [
         "```",
-        f"fastgan train {case.recipe} {case.base} {case.breaking}",
+        f"fastgan train {case.recipe} --preset paper {case.base} {case.breaking}",
         "```",
         "",
         *markdown(header, [row(case, attempt, done) for attempt in case.attempts], text=3),

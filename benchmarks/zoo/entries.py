@@ -35,7 +35,10 @@ class Entry:
     @property
     def arguments(self) -> list[str]:
         # Outcomes don't depend on the CPU's precisions.
-        return f"{self.data} --total-images {self.images} --precision fp32 {self.options}".split()
+        return (
+            f"{self.data} --total-images {self.images} --preset paper --precision fp32 "
+            f"{self.options}"
+        ).split()
 
     @property
     def command(self) -> str:

@@ -18,7 +18,7 @@ from fastgan.cli import UsageError, option, say, with_options
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
 from fastgan.cli.tables import print_tables
-from fastgan.cli.train import OptionsConsole, form_of, from_source, other_recipes
+from fastgan.cli.train import OptionsConsole, base_of, form_of, from_source, other_recipes
 from fastgan.names import printable
 from fastgan.recipes import RECIPES, Recipe, import_recipe
 from fastgan.runtime import tune_cpu_allocator
@@ -68,8 +68,9 @@ def run(arguments: list[str]) -> int:
     recipe = import_recipe(name)
     more = ("sweep", SweepOptions, dataclasses.field(default_factory=SweepOptions))
     form = form_of(recipe, more)
-    given: Any = parse(form, rest, prog=prog, elsewhere=other_recipes)
-    start = from_source(given, lambda usual: parse(form, rest, prog=prog, default=usual))
+    base, defaults = base_of(form, recipe, rest, prog)
+    given: Any = parse(form, rest, prog=prog, default=base, elsewhere=other_recipes)
+    start = from_source(given, base, lambda usual: parse(form, rest, prog=prog, default=usual))
     asked = given.sweep
     vary = read_values(recipe, asked.vary, prog=prog)
     _check_fixed(vary, rest)
@@ -85,7 +86,7 @@ def run(arguments: list[str]) -> int:
     )
     check_environment()
     tune_cpu_allocator()
-    for line in start.news:
+    for line in (*start.news, defaults.line):
         say(line)
     found = run_sweep(plan, init_from=start.init_from, console=OptionsConsole())
     print_sweep(found)

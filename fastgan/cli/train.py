@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 from rich.console import Console
@@ -15,12 +15,15 @@ from fastgan.cli import UsageError, with_options
 from fastgan.cli.choose import with_recipe
 from fastgan.cli.environment import check_environment
 from fastgan.cli.parse import parse
+from fastgan.data.reading import Fit
 from fastgan.names import printable
 from fastgan.recipes import RECIPES, Recipe, RecipeError, import_recipe
 from fastgan.recipes.base import hint_for
 from fastgan.runtime import tune_cpu_allocator
+from fastgan.training.auto_preset import AnyPreset, Asked, resolve
 from fastgan.training.budget import images_in
-from fastgan.training.config import RunOptions
+from fastgan.training.config import ConfigError, RunOptions
+from fastgan.training.defaults import Defaults
 from fastgan.training.distributed import choose_device
 from fastgan.training.loop import train
 from fastgan.training.progress import duration, say
@@ -66,6 +69,51 @@ _From = Annotated[
 ]
 
 
+_Preset = Annotated[
+    AnyPreset,
+    tyro.conf.arg(
+        help="Defaults of the other options: the paper's, or those of small networks for a CPU or "
+        "an hour; auto chooses by device, budget and resolution. --preset small --help shows them.",
+    ),
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class FirstLook:
+    """Options that the defaults of the others depend on."""
+
+    preset: AnyPreset = "auto"
+    data: str | None = None
+    resolution: int | None = None
+    fit: Fit = "crop"
+    total_images: int | None = None
+    hours: float | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    from_: _From = None
+
+    def asked(self, *, help: bool) -> Asked:
+        """Return what the preset depends on; no data are opened, and auto is paper, for the help.
+
+        Raises:
+            ConfigError: options exclude each other.
+        """
+        preset, resolution, device = self.preset, self.resolution, "cpu"
+        if not help:
+            device = choose_device(self.device).type
+        else:
+            preset, resolution = "paper" if preset == "auto" else preset, resolution or 32
+        return Asked(
+            preset=preset,
+            data=self.data,
+            resolution=resolution,
+            fit=self.fit,
+            total_images=self.total_images,
+            hours=self.hours,
+            device=device,
+            begins_trained=self.from_ is not None,
+        )
+
+
 def run(arguments: list[str]) -> int:
     """Run `fastgan train` with these arguments, and return the exit status."""
     if not arguments or arguments[0] in ("--help", "-h"):
@@ -81,19 +129,21 @@ def run(arguments: list[str]) -> int:
     console = OptionsConsole(quiet=not _speaks())
     for line in [*chosen, *start.news]:
         say(console, line)
-    settings, dataset = start.settings, None
+    dataset = None
     if start.hours is not None:
-        dataset = settings.open_data(start.recipe)
+        dataset = start.settings.open_data(start.recipe)
         device = choose_device(start.options.device)
-        images, speed = images_in(start.hours, start.recipe, settings, dataset, device)
-        settings = dataclasses.replace(settings, total_images=images)
+        images, speed = images_in(start.hours, start.recipe, start.settings, dataset, device)
         say(console, f"`total_images` {images:,}: {start.hours:g} h at {speed:,.0f} images/s.")
+        # Schedules of the preset depend on the length.
+        start = parse_start(name, rest, total_images=images)
     result = train(
         start.recipe,
-        settings,
+        start.settings,
         start.options,
         dataset=dataset,
         init_from=start.init_from,
+        defaults=start.defaults,
         console=console,
     )
     if not console.quiet:
@@ -116,6 +166,7 @@ class Start(NamedTuple):
         init_from: trained weights to begin with.
         news: lines for a person.
         hours: time of the run, from which its length follows; None for the length in `settings`.
+        defaults: preset of the values that aren't in the command line; None with --resume.
     """
 
     recipe: Recipe
@@ -124,6 +175,7 @@ class Start(NamedTuple):
     init_from: str | Source | None = None
     news: Sequence[str] = ()
     hours: float | None = None
+    defaults: Defaults | None = None
 
 
 def parse_run(name: str, arguments: list[str]) -> tuple[Recipe, RunSettings]:
@@ -132,11 +184,16 @@ def parse_run(name: str, arguments: list[str]) -> tuple[Recipe, RunSettings]:
     return start.recipe, start.settings
 
 
-def parse_start(name: str, arguments: list[str]) -> Start:
+def parse_start(name: str, arguments: list[str], *, total_images: int | None = None) -> Start:
     """Return the run that a command line describes.
 
     Options that aren't there are those of the saved run with --resume, if there is one. With --from
     sizes of networks and the resolution are those of the trained weights.
+
+    Args:
+        name: recipe.
+        arguments: its options.
+        total_images: length that was measured for --hours; None if it wasn't yet.
 
     Raises:
         UsageError: the command line is wrong.
@@ -146,19 +203,78 @@ def parse_start(name: str, arguments: list[str]) -> Start:
     recipe = _recipe_of(name, arguments, prog)
     form = form_of(recipe, ("budget", Budget, dataclasses.field(default_factory=Budget)))
     default = _saved_run(form, arguments, recipe, prog) if _resumes(arguments) else None
+    if default is None:
+        return fill(form, recipe, arguments, prog, total_images)
     given: Any = parse(form, arguments, prog=prog, default=default, elsewhere=other_recipes)
     hours = given.budget.hours
     if hours is not None:
-        _check_hours(arguments)
-    if default is not None:
-        kept = f"The run keeps its `total_images`, {given.run.total_images:,}."
-        news = [] if hours is None else [kept]
-        return Start(given.recipe, given.run, given.output, given.from_, news)
-    start = from_source(given, lambda usual: parse(form, arguments, prog=prog, default=usual))
-    return start._replace(hours=hours)
+        check_hours(arguments)
+    if given.preset != default.preset:
+        raise ConfigError(
+            f"This run was started with `preset` {default.preset}, got {given.preset}: leave it "
+            f"out to go on, or start another run in a new `out` folder."
+        )
+    kept = f"The run keeps its `total_images`, {given.run.total_images:,}."
+    news = [] if hours is None else [kept]
+    return Start(given.recipe, given.run, given.output, given.from_, news)
 
 
-def _check_hours(arguments: Sequence[str]) -> None:
+def fill(
+    form: Any,
+    recipe: type[Recipe],
+    arguments: Sequence[str],
+    prog: str,
+    total_images: int | None = None,
+) -> Start:
+    """Return a new run that a command line describes, with the defaults of its preset.
+
+    Args:
+        form: dataclass of `form_of`.
+        recipe: class of the recipe.
+        arguments: options of the command line.
+        prog: name of the command.
+        total_images: length that was measured for --hours; None if it wasn't yet.
+
+    Raises:
+        UsageError: the command line is wrong.
+        FastganError: the data or the trained weights can't be read.
+    """
+    base, defaults = base_of(form, recipe, arguments, prog, total_images)
+    given: Any = parse(form, arguments, prog=prog, default=base, elsewhere=other_recipes)
+    hours = given.budget.hours
+    if hours is not None:
+        check_hours(arguments)
+    start = from_source(given, base, lambda usual: parse(form, arguments, prog=prog, default=usual))
+    return start._replace(defaults=defaults, hours=hours if total_images is None else None)
+
+
+def base_of(
+    form: Any,
+    recipe: type[Recipe],
+    arguments: Sequence[str],
+    prog: str,
+    total_images: int | None = None,
+) -> tuple[Any, Defaults]:
+    """Return a form with the defaults of a command line's preset, and their origin.
+
+    Raises:
+        UsageError: the command line is wrong.
+        FastganError: the data can't be read, or the recipe has no such preset.
+    """
+    helps = bool({"--help", "-h"} & set(arguments))
+    first = [argument for argument in arguments if argument not in ("--help", "-h")]
+    asked = parse(FirstLook, first, prog=prog, partial=True).asked(help=helps)
+    of_recipe, of_run, defaults = resolve(recipe, asked)
+    if total_images is not None:
+        settled = dataclasses.replace(
+            asked, preset=defaults.preset, hours=None, total_images=total_images
+        )
+        of_recipe, of_run, _ = resolve(recipe, settled)
+        of_run["total_images"] = total_images
+    return form(recipe=recipe(**of_recipe), run=RunSettings.of(recipe, **of_run)), defaults
+
+
+def check_hours(arguments: Sequence[str]) -> None:
     """Raise UsageError for --hours where the length of the run is settled otherwise."""
     if any(word.partition("=")[0].replace("_", "-") == "--total-images" for word in arguments):
         raise UsageError("--hours and --total-images exclude each other: leave one of them out.")
@@ -174,11 +290,12 @@ def other_recipes(written: str) -> str:
     return hint_for(written.strip("-").replace("-", "_"), ())
 
 
-def from_source(given: Any, parse_again: Callable[[Any], Any]) -> Start:
+def from_source(given: Any, base: Any, parse_again: Callable[[Any], Any]) -> Start:
     """Return the run of a form, which is parsed again for the sizes of trained weights.
 
     Args:
         given: form of `form_of`, as parsed.
+        base: form with the defaults that it was parsed with.
         parse_again: parses the command line with other defaults.
 
     Raises:
@@ -193,8 +310,8 @@ def from_source(given: Any, parse_again: Callable[[Any], Any]) -> Start:
         return Start(given.recipe, given.run, given.output, source)
     usual = dataclasses.replace(
         given,
-        recipe=dataclasses.replace(recipe(), **sizes),
-        run=RunSettings.of(recipe, resolution=source.images.resolution),
+        recipe=dataclasses.replace(base.recipe, **sizes),
+        run=dataclasses.replace(base.run, resolution=source.images.resolution),
     )
     given = parse_again(usual)
     chosen = dataclasses.asdict(given.recipe) | {"resolution": given.run.resolution}
@@ -243,7 +360,8 @@ def _saved_run(form: Any, arguments: list[str], recipe: type[Recipe], prog: str)
     if saved is None:
         return None
     config, kept = saved
-    return form(recipe=config.recipe, run=config.settings, output=kept)
+    preset = "auto" if config.defaults is None else config.defaults.preset
+    return form(recipe=config.recipe, run=config.settings, output=kept, preset=preset)
 
 
 def print_result(console: Console, result: RunResult) -> None:
@@ -285,6 +403,7 @@ def form_of(recipe: type[Recipe], *more: tuple[str, Any, Any]) -> Any:
             ("recipe", recipe, dataclasses.field(default_factory=recipe)),
             ("run", RunSettings, dataclasses.field(default=RunSettings.of(recipe))),
             ("output", RunOptions, dataclasses.field(default_factory=RunOptions)),
+            ("preset", _Preset, dataclasses.field(default="auto")),
             ("from_", _From, dataclasses.field(default=None)),
         ],
     )

@@ -19,6 +19,7 @@ from fastgan.names import local_name, portable_name
 from fastgan.recipes import ImageSpec, Recipe, RecipeError, get_recipe
 from fastgan.recipes.fields import check_fields
 from fastgan.recipes.registry import reference_of
+from fastgan.training.defaults import Defaults
 from fastgan.training.run_settings import ConfigError, RunSettings
 
 WhichMeasures = Literal["auto", "none", Metric]
@@ -134,6 +135,7 @@ class RunConfig:
         dataset: the data set's own name, for people.
         data_fingerprint: SHA-256 of the data set's content.
         beginning: trained weights that the run began with, None for weights drawn from the seed.
+        defaults: origin of the values that the user didn't give, None if all come from a caller.
     """
 
     recipe: Recipe
@@ -142,6 +144,7 @@ class RunConfig:
     dataset: str
     data_fingerprint: str
     beginning: Beginning | None = None
+    defaults: Defaults | None = None
 
     @classmethod
     def of(cls, recipe: Recipe, settings: RunSettings, dataset: ImageDataset) -> RunConfig:
@@ -177,6 +180,7 @@ class RunConfig:
             "dataset": self.dataset,
             "data_fingerprint": self.data_fingerprint,
             **began,
+            **({} if self.defaults is None else {"defaults": asdict(self.defaults)}),
         }
 
     @classmethod
@@ -196,6 +200,7 @@ class RunConfig:
                 plain["dataset"],
                 plain["data_fingerprint"],
                 Beginning.from_plain(plain["beginning"]) if "beginning" in plain else None,
+                Defaults(**plain["defaults"]) if "defaults" in plain else None,
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
@@ -214,7 +219,8 @@ class RunConfig:
         recipe = self.recipe.settled(
             self.settings.total_images, None if saved is None else saved.recipe
         )
-        return replace(self, recipe=recipe, beginning=(saved or self).beginning)
+        kept = saved or self
+        return replace(self, recipe=recipe, beginning=kept.beginning, defaults=kept.defaults)
 
     def check_resumable(self, new: RunConfig) -> None:
         """Check that ``new`` is this run, possibly with more images.

@@ -29,6 +29,7 @@ from fastgan.training.callbacks import Callback
 from fastgan.training.checkpoint import remove_old, save_best, save_checkpoint
 from fastgan.training.config import RunConfig, RunOptions, save_options, split_settings
 from fastgan.training.curves import require_plotting
+from fastgan.training.defaults import Defaults
 from fastgan.training.deterministic import deterministic
 from fastgan.training.distributed import RanksDiffer, World, join_world
 from fastgan.training.graphs import check_graphs, choose_recorder
@@ -58,6 +59,7 @@ def train(
     *,
     dataset: ImageDataset | None = None,
     init_from: str | Path | Source | None = None,
+    defaults: Defaults | None = None,
     callbacks: Sequence[Callback] = (),
     console: Console | Literal["auto"] | None = "auto",
     **more: Any,
@@ -78,6 +80,7 @@ def train(
         init_from: trained weights to begin with, as far as they fit. It is the folder of a run
             (its newest intact checkpoint), a checkpoint, an export as safetensors, or a StyleGAN2
             file of another program. A resumed run doesn't need it.
+        defaults: preset that the caller took values from, which the configuration names.
         callbacks: callbacks, called in this order.
         console: console for the progress. "auto" is standard output; None shows nothing.
         **more: fields of ``settings`` or ``options`` by name, which take precedence:
@@ -121,6 +124,7 @@ def train(
         check_settings(recipe, world)
         check_graphs(options.graphs, world.device)
         dataset, config = open_data(recipe, settings, dataset, world)
+        config = dataclasses.replace(config, defaults=defaults)
         with together(world):
             if world.is_main:
                 require_measures(recipe, dataset, options.measuring)

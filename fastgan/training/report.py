@@ -76,7 +76,9 @@ def write_report(
         curves_light=data_uri(curves),
         curves_dark=data_uri(draw_curves(rows, loss=loss, theme="dark")),
         stages="".join(_stage(path) for path in _stages(run)),
-        settings=_table(config.to_plain()["settings"] | _of_images(config.image_spec)),
+        settings=_table(
+            _preset(config) | config.to_plain()["settings"] | _of_images(config.image_spec)
+        ),
         versions=_table(versions() | _origins(config)),
         command=escaped(_command(run, config)),
     )
@@ -88,6 +90,10 @@ def _origins(config: RunConfig) -> dict[str, str]:
     data = {"data": f"{config.dataset}, {config.data_fingerprint[:16]}…"}
     began = config.beginning
     return data if began is None else data | {"began with": f"{began.title}, {began.sha256[:16]}…"}
+
+
+def _preset(config: RunConfig) -> dict[str, Any]:
+    return {} if config.defaults is None else {"preset": config.defaults.preset}
 
 
 def _of_images(images: ImageSpec) -> dict[str, Any]:

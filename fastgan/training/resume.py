@@ -24,6 +24,7 @@ from fastgan.training.config import (
     load_options,
     save_config,
 )
+from fastgan.training.defaults import Defaults
 from fastgan.training.distributed import World
 from fastgan.training.run_dir import RunDir
 from fastgan.training.run_settings import RunSettings
@@ -215,7 +216,14 @@ def _claim(
         claimed = _go_on(folder, config, saved_config, init_from)
         folder.tidy()
     save_config(folder.config, claimed.config)
-    return claimed._replace(news=[*claimed.news, precision])
+    preset = _preset(claimed.config.defaults, resumed=saved_config is not None)
+    return claimed._replace(news=[*claimed.news, *preset, precision])
+
+
+def _preset(defaults: Defaults | None, *, resumed: bool) -> list[str]:
+    if defaults is None:
+        return []
+    return [f"Preset {defaults.preset}, as the run was started." if resumed else defaults.line]
 
 
 def _begin(config: RunConfig, init_from: str | Path | Source | None) -> _Claimed:

@@ -23,7 +23,7 @@ def small_options(recipe: str) -> list[str]:
     settings = {"resolution": 32 if recipe == "srgan" else 16, **SMALL[recipe]}
     if getattr(RECIPES[recipe], "n_critic", 1) > 2:
         settings["n_critic"] = 2
-    options = []
+    options = ["--preset", "paper"]
     for name, value in settings.items():
         values = value if isinstance(value, tuple) else (value,)
         options += ["--" + name.replace("_", "-"), *map(str, values)]

@@ -30,7 +30,7 @@ def figures_of(trial: Trial, seed: int, folder: Path) -> Figures:
     if not list((folder / "checkpoints").glob("*.pt")):
         shutil.rmtree(folder, ignore_errors=True)
         name, *options = trial.options.split()
-        recipe, run = parse_run(name, [*options, "--seed", str(seed)])
+        recipe, run = parse_run(name, ["--preset", "paper", *options, "--seed", str(seed)])
         result = train(
             replace(recipe, precision="fp32"), run, out=str(folder), device="cpu",
             log_every=run.total_images // 32, samples_every=run.total_images,

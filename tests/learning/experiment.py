@@ -93,7 +93,8 @@ class Experiment:
         """Train on one thread and return the figures."""
         options = self.settings.replace("--images ", "--total-images ").split()
         recipe, run = parse_run(
-            self.recipe, [*options, "--precision", precision, "--seed", str(seed)]
+            self.recipe,
+            ["--preset", "paper", *options, "--precision", precision, "--seed", str(seed)],
         )
         with _one_thread():
             figures = self.measure(Trial(recipe, run, self.dataset(run)))
