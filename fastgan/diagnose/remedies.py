@@ -133,12 +133,13 @@ def of_poor_quality(recipe: Recipe) -> list[Change | Remedy]:
     """Return longer training, capacity, architecture, data, augmentation and self-attention."""
     # The colours of a picture are attributes, which diffaugment would change.
     augments = _has(recipe, "augment") and recipe.task != "attributes"
+    other = "ada" if getattr(recipe, "augment", None) == "diffaugment" else "diffaugment"
     return [
         Remedy({}, "--resume", "train longer, with a higher --total-images"),
         *_capacity(recipe),
         *_architecture(recipe),
         Remedy({}, "", "more training data, if there is any"),
-        ({"augment": "diffaugment"}, "data augmentation of all that D sees")
+        ({"augment": other}, "data augmentation of all that D sees")
         if augments
         else ({"mirror": True}, "mirror images as further data"),
         *_attention(recipe),
