@@ -95,21 +95,6 @@ def resize(images: Tensor, resolution: int) -> Tensor:
     return out.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def over_mid_grey(images: Tensor) -> Tensor:
-    """Composite images over mid grey.
-
-    Args:
-        images: ``[N, 1 to 4, H, W]`` in [-1, 1]; the last of 2 or 4 channels is alpha.
-
-    Returns:
-        ``[N, 1 or 3, H, W]`` in [-1, 1].
-    """
-    if images.shape[1] not in (2, 4):
-        return images
-    # Mid grey is 0, so it adds nothing.
-    return images[:, :-1] * ((images[:, -1:] + 1) / 2)
-
-
 def _over_checkerboard(images: Tensor) -> Tensor:
     """Composite uint8 ``[N, 2 or 4, H, W]`` over squares in two greys; drop alpha."""
     places = [torch.arange(length, device=images.device) // SQUARE for length in images.shape[2:]]

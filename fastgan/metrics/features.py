@@ -16,9 +16,9 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fastgan.data import to_float, to_uint8
-from fastgan.data.images import over_mid_grey
 from fastgan.metrics.errors import MetricError
 from fastgan.metrics.networks import check_images
+from fastgan.networks.alpha import over_mid_grey
 
 RESOLUTION = 128
 """Height and width of the network's input in pixels."""

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from fastgan.data import to_uint8
-from fastgan.data.images import over_mid_grey
 from fastgan.metrics.errors import MetricError
 from fastgan.metrics.networks import check_images
+from fastgan.networks.alpha import over_mid_grey
 
 NUM_FEATURES = 2048
 """Length of a feature vector."""

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fastgan.data.images import over_mid_grey
 from fastgan.errors import FastganError
 from fastgan.metrics.checks import require_finite, warn_of_range
+from fastgan.networks.alpha import over_mid_grey
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fastgan.data.images import over_mid_grey
 from fastgan.metrics.checks import require_finite, warn_of_range
 from fastgan.metrics.errors import MetricError
 from fastgan.metrics.networks import load_embedded
+from fastgan.networks.alpha import over_mid_grey
 
 WEIGHTS = Path(__file__).with_name("perceptual.safetensors")
 """File of the float16 weights, written by ``python -m tools.train_perceptual``."""

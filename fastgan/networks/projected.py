@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastgan.data.images import over_mid_grey
+from fastgan.networks.alpha import over_mid_grey
 from fastgan.networks.checks import check_at_least, check_choice, check_shape
 from fastgan.networks.labels import no_labels
 from fastgan.networks.protocol import DiscriminatorOutput

@@ -9,9 +9,9 @@ import torchvision
 from torch import Tensor
 
 from fastgan.data import open_dataset, to_float, to_uint8
-from fastgan.data.images import over_mid_grey
 from fastgan.metrics import MetricError, fd_mobilenet_v2, features, statistics_of
 from fastgan.metrics.features import MobileNetV2, mobilenet_v2
+from fastgan.networks.alpha import over_mid_grey
 
 
 @pytest.fixture(scope="module")

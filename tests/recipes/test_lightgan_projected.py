@@ -24,7 +24,7 @@ def weights_of(seed):
         stages, inputs = [], 3
         generator = torch.Generator().manual_seed(seed)
         for stride in (4, 2, 2, 2):
-            conv = nn.Conv2d(inputs, 4, stride, stride)
+            conv = nn.Conv2d(inputs, 4, stride, stride, bias=False)
             conv.weight.data.normal_(generator=generator)
             stages.append(nn.Sequential(conv, nn.Tanh()))
             inputs = 4

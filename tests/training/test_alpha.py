@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from fastgan.data import InMemoryDataset, image_grid, open_dataset, save_png
-from fastgan.data.images import over_mid_grey, with_channels
+from fastgan.data.images import with_channels
+from fastgan.networks.alpha import over_mid_grey
 from fastgan.recipes import GAN, Colorize, RecipeError
 from fastgan.training import train
 
