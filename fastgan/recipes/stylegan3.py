@@ -193,7 +193,7 @@ class StyleGAN3R(StyleGAN3T):
 
     @classmethod
     def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
-        return _small(resolution, 80_000, blur_sigma=0.0)
+        return _small(resolution, 100_000, blur_sigma=0.0)
 
 
 def blur_taps(sigma: float, *, most: float) -> Tensor | None:
