@@ -15,7 +15,7 @@ from torch import Tensor
 from fastgan.data import Task
 from fastgan.recipes.errors import RecipeError
 from fastgan.recipes.image_spec import ImageSpec
-from fastgan.recipes.pix2pix import Pix2Pix
+from fastgan.recipes.pix2pix import Pix2Pix, small_settings
 from fastgan.recipes.players import Batch
 from fastgan.recipes.presets import Preset
 
@@ -38,16 +38,7 @@ class Colorize(Pix2Pix):
     @classmethod
     def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
         images = total_images or 16_000
-        settings = {
-            "batch": 16,
-            "ngf": 16,
-            "ndf": 8,
-            "patch": 16 if resolution <= 32 else 34,
-            "dropout": 0.0,
-            "lr": 4e-3,
-            "decay_after": max(1, images // 2),
-        }
-        return Preset(images, settings)
+        return Preset(images, small_settings(resolution, images))
 
     def check_images(self, images: ImageSpec) -> None:
         super().check_images(images)

@@ -61,17 +61,7 @@ class Pix2Pix(ConditionSettings, DirectTranslation):
     @classmethod
     def small_preset(cls, resolution: int, total_images: int | None) -> Preset:
         images = total_images or 16_000
-        settings = {
-            "batch": 16,
-            "ngf": 16,
-            "ndf": 8,
-            "patch": 16 if resolution <= 32 else 34,
-            "dropout": 0.0,
-            "lr": 4e-3,
-            "decay_after": max(1, images // 2),
-            "norm": "batch",
-            "ema": 0.9,
-        }
+        settings = {**small_settings(resolution, images), "norm": "batch", "ema": 0.9}
         return Preset(images, settings)
 
     def __post_init__(self) -> None:
@@ -196,3 +186,16 @@ def _levels_at(resolution: int) -> int:
     It is the highest power of 2 that divides the images' resolution, at most 256.
     """
     return min(resolution & -resolution, LARGEST)
+
+
+def small_settings(resolution: int, images: int) -> dict[str, Any]:
+    """Return settings of small networks that translate pairs, for a run of so many images."""
+    return {
+        "batch": 16,
+        "ngf": 16,
+        "ndf": 8,
+        "patch": 16 if resolution <= 32 else 34,
+        "dropout": 0.0,
+        "lr": 4e-3,
+        "decay_after": max(1, images // 2),
+    }
