@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from fastgan.diagnose.figures import Figures
-from fastgan.metrics import MetricError, frechet_distance, prdc
+from fastgan.metrics import MetricError, prdc
 from fastgan.metrics.checks import require_finite
 from fastgan.metrics.frechet import FeatureStatistics
 from fastgan.metrics.perceptual import PerceptualNetwork, load_perceptual_network
@@ -78,7 +78,7 @@ def quality_figures(real: Tensor, fake: Tensor, others: Tensor) -> Figures:
         ours, theirs, usual = (
             _statistics(network, images) for images in (fake[:count], real[-count:], others[:count])
         )
-        found["features"] = _distance(ours, theirs) / max(_distance(usual, theirs), _TINY)
+        found["features"] = ours.distance(theirs) / max(usual.distance(theirs), _TINY)
     return found
 
 
@@ -116,7 +116,3 @@ def _statistics(network: PerceptualNetwork, images: Tensor) -> FeatureStatistics
             depths = network(part.float())
         found.update(torch.cat([features.mean((2, 3)) for features in depths], 1))
     return found
-
-
-def _distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
-    return frechet_distance(a.mean, a.covariance, b.mean, b.covariance)

@@ -28,7 +28,6 @@ from fastgan.metrics import (
     FeatureNetwork,
     MetricError,
     classifier_score,
-    frechet_distance,
     kernel_distance,
     mode_classifier,
     mode_coverage,
@@ -295,10 +294,7 @@ def _of_features(
 ) -> Measures:
     found: Measures = {}
     if "fd" in metrics:
-        ours = FeatureStatistics()
-        ours.update(generated)
-        theirs = real.statistics
-        found["fd"] = frechet_distance(ours.mean, ours.covariance, theirs.mean, theirs.covariance)
+        found["fd"] = FeatureStatistics.of(generated).distance(real.statistics)
     if "kd" in metrics:
         found["kd"], found["kd_std"] = kernel_distance(generated, real.features)
     if "score" in metrics:

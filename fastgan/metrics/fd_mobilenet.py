@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from fastgan.metrics.features import MobileNetV2, mobilenet_v2
-from fastgan.metrics.frechet import FeatureStatistics, frechet_distance
+from fastgan.metrics.frechet import FeatureStatistics
 
 
 def fd_mobilenet_v2(images_a: Tensor, images_b: Tensor, *, device: str = "cpu") -> float:
@@ -30,7 +30,7 @@ def fd_mobilenet_v2(images_a: Tensor, images_b: Tensor, *, device: str = "cpu") 
     """
     network = mobilenet_v2(device)
     a, b = (statistics_of([images], network) for images in (images_a, images_b))
-    return frechet_distance(a.mean, a.covariance, b.mean, b.covariance)
+    return a.distance(b)
 
 
 def statistics_of(batches: Iterable[Tensor], network: MobileNetV2) -> FeatureStatistics:

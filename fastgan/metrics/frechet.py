@@ -22,6 +22,13 @@ class FeatureStatistics:
         # Σ (x - mean)(x - mean)ᵀ
         self._scatter = torch.zeros(0, 0, dtype=torch.float64)
 
+    @classmethod
+    def of(cls, features: Tensor) -> FeatureStatistics:
+        """Return the statistics of features ``[N, D]``; `update` says what it raises."""
+        found = cls()
+        found.update(features)
+        return found
+
     def update(self, features: Tensor) -> None:
         """Add feature vectors.
 
@@ -62,6 +69,10 @@ class FeatureStatistics:
         if self.count < 2:
             raise ValueError(f"A covariance needs at least 2 feature vectors, got {self.count}.")
         return self._scatter / (self.count - 1)
+
+    def distance(self, other: FeatureStatistics) -> float:
+        """Return the Fréchet distance from other statistics, as `frechet_distance` does."""
+        return frechet_distance(self.mean, self.covariance, other.mean, other.covariance)
 
 
 def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> float:

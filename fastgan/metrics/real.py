@@ -18,7 +18,7 @@ from torch import Tensor
 from fastgan.data import ImageDataset, to_float
 from fastgan.files import replacing
 from fastgan.metrics.feature_networks import FeatureNetwork
-from fastgan.metrics.frechet import FeatureStatistics, frechet_distance
+from fastgan.metrics.frechet import FeatureStatistics
 
 MAX_REAL = 10_000
 """Default of the largest number of real images."""
@@ -38,9 +38,7 @@ class RealFeatures:
     @cached_property
     def statistics(self) -> FeatureStatistics:
         """Mean and covariance of the features."""
-        statistics = FeatureStatistics()
-        statistics.update(self.features)
-        return statistics
+        return FeatureStatistics.of(self.features)
 
     def floor(self, samples: int) -> float:
         """Return the Fréchet distance of `samples` of these images from the others.
@@ -50,10 +48,8 @@ class RealFeatures:
         """
         taken = torch.zeros(len(self.features), dtype=torch.bool)
         taken[spread(min(samples, len(taken) // 2), len(taken))] = True
-        ours, theirs = FeatureStatistics(), FeatureStatistics()
-        ours.update(self.features[taken])
-        theirs.update(self.features[~taken])
-        return frechet_distance(ours.mean, ours.covariance, theirs.mean, theirs.covariance)
+        ours, theirs = (FeatureStatistics.of(self.features[rows]) for rows in (taken, ~taken))
+        return ours.distance(theirs)
 
 
 def cache_folder() -> Path:
